@@ -1,0 +1,48 @@
+# The two commands of the README are `make demo` and `make test`; the rest is for those who work on it.
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := .demo
+WORKERS ?= 2
+FORCE ?=
+
+.PHONY: demo test check bench clean
+
+define make_venv
+	@if [ -z "$(PYTHON)" ]; then echo "jit-render needs Python 3.11 or later with venv: apt-get install python3 python3-venv" >&2; exit 2; fi
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+endef
+
+$(VENV)/.render: pyproject.toml constraints.txt
+	$(make_venv)
+	@echo "Installing jit-render and its image libraries into $(VENV) ..."
+	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[image]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt
+	$(make_venv)
+	@echo "Installing jit-render with all its extras into $(VENV) ..."
+	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[all]'
+	@touch $@ $(VENV)/.render
+
+demo: $(VENV)/.render
+	@$(BIN)/python -m examples.shot --folder $(DEMO) --workers $(WORKERS) $(if $(FORCE),--force)
+
+check: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/mypy --config-file tests/meta/nuke_callbacks.mypy.ini nuke_callbacks
+	$(BIN)/vermin --no-tips --violations -t=3.9- nuke_callbacks
+	$(BIN)/lint-imports
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+bench: $(VENV)/.test
+	$(BIN)/python -m benchmarks all --quick --json $(DEMO)/bench.json
+
+clean:
+	rm -rf $(VENV) $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

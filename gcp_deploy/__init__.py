@@ -1,0 +1,1 @@
+"""Google Batch engine and set-up of Google Cloud."""

@@ -1,0 +1,1 @@
+"""The node's disk: index, leases, eviction, single-flight fetch."""

@@ -1,0 +1,1 @@
+"""A job's life: submit, engines, worker, records in the bucket."""

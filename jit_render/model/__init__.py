@@ -1,0 +1,1 @@
+"""Values and errors that every room shares. Nothing here does I/O."""

@@ -1,0 +1,237 @@
+"""A job's specification and records, as they stand in the bucket.
+
+Layout under ``<state>/jobs/<job id>/`` (see `JobPaths`); JSON, UTF-8, one object each::
+
+    job.json                               JobSpec, created once
+    script/<name>                          the script as submitted
+    frames/<write>/<view>/<frame>.json     CommitRecord, created once: the first attempt wins
+    attempts/<task>/<n>.json               AttemptRecord, rewritten by its own worker only
+    logs/<task>/<n>.log                    the renderer's output
+    cancelled.json                         present once somebody cancelled the job
+
+Unknown fields are kept out (an older reader refuses a newer record by `schema_version`, by name).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from jit_render.model.frames import FrameSet
+from jit_render.model.identity import ObjectUrl
+from jit_render.model.pathmap import PathMap
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FailureClass(StrEnum):
+    """Why an attempt ended without finishing its frames; each has a budget of its own."""
+
+    PREEMPTED = "preempted"
+    LICENCE = "licence"
+    MISSING_INPUT = "missing_input"
+    OUT_OF_MEMORY = "out_of_memory"
+    NODE = "node"
+    """The machine, the agent, the network or the store: not the shot's fault."""
+    RENDER_ERROR = "render_error"
+    CANCELLED = "cancelled"
+
+
+class WriteTarget(_Record):
+    """One Write node of the job: its full name, its file pattern as the script says it, its views."""
+
+    name: str
+    file: str
+    views: tuple[str, ...] = ("main",)
+    per_frame: bool = True
+    """False for a movie: one file holds all frames, so one task renders them all."""
+
+
+class Budgets(_Record):
+    """How often a task may be tried again, by class of failure."""
+
+    preempted: int = 100
+    licence: int = 20
+    node: int = 5
+    out_of_memory: int = 2
+    render_error: int = 1
+    missing_input: int = 0
+    cancelled: int = 0
+
+    def of(self, failure: FailureClass) -> int:
+        return int(getattr(self, failure.value))
+
+
+class JobSpec(_Record):
+    """What a job is; immutable once submitted."""
+
+    schema_version: Literal[1] = 1
+    id: str
+    shot: str
+    show: str = ""
+    user: str = ""
+    created: float
+    script_name: str
+    script_source: str
+    """Where the script came from on the artist's machine; Root's name for relative paths."""
+    script_sha256: str
+    fingerprint: str
+    """Equal for jobs whose same frame has the same pixels, given the same inputs."""
+    frames: str
+    """Canonical frame set."""
+    writes: tuple[WriteTarget, ...]
+    chunk: int = Field(default=8, ge=1)
+    renderer: Literal["nuke", "standin"] = "nuke"
+    renderer_version: str = ""
+    path_map: PathMap
+    environment: dict[str, str] = Field(default_factory=dict)
+    proxy: bool = False
+    allow_missing: bool = False
+    latest: bool = False
+    """Follow overwrites instead of reading one version for the whole job."""
+    budgets: Budgets = Budgets()
+
+    @property
+    def frame_set(self) -> FrameSet:
+        return FrameSet.parse(self.frames)
+
+    def tasks(self) -> list[tuple[int, ...]]:
+        """The frames of each task, in order. A movie is one task."""
+        frames = tuple(self.frame_set)
+        step = self.chunk if all(write.per_frame for write in self.writes) else len(frames)
+        return [frames[start : start + step] for start in range(0, len(frames), step)]
+
+    def commits(self, frame: int) -> list[CommitKey]:
+        """Everything that must be committed before `frame` is done."""
+        return [CommitKey(write=write.name, view=view, frame=frame) for write in self.writes for view in write.views]
+
+
+class CommitKey(_Record):
+    """What a commit record is about."""
+
+    write: str
+    view: str
+    frame: int
+
+
+class OutputRecord(_Record):
+    """One verified object in the bucket."""
+
+    url: str
+    generation: str
+    size_bytes: int
+    crc32c: int
+
+
+class InputRecord(_Record):
+    """One version of one input that was read for a frame."""
+
+    url: str
+    generation: str
+
+
+class CommitRecord(_Record):
+    """The frame is done: these outputs, from these inputs, by this attempt."""
+
+    schema_version: Literal[1] = 1
+    write: str
+    view: str
+    frame: int
+    outputs: tuple[OutputRecord, ...]
+    inputs: tuple[InputRecord, ...] = ()
+    task: int
+    attempt: int
+    host: str = ""
+    render_seconds: float = 0.0
+    committed: float
+    adopted_from: str = ""
+    """The earlier job whose frame this is, when nothing that it depends on has changed."""
+
+
+class Spent(_Record):
+    """What an attempt used, by kind."""
+
+    start_seconds: float = 0.0
+    render_seconds: float = 0.0
+    fetch_wait_seconds: float = 0.0
+    upload_wait_seconds: float = 0.0
+    bytes_fetched: int = 0
+    bytes_from_cache: int = 0
+    bytes_uploaded: int = 0
+    hits: int = 0
+    misses: int = 0
+
+
+class AttemptRecord(_Record):
+    """One try at one task. Without `ended`, `heartbeat` says when it was last alive."""
+
+    schema_version: Literal[1] = 1
+    task: int
+    attempt: int
+    host: str
+    pid: int
+    started: float
+    heartbeat: float
+    ended: float | None = None
+    state: Literal["running", "done", "failed"] = "running"
+    failure: FailureClass | None = None
+    message: str = ""
+    exit_code: int | None = None
+    frames_asked: str = ""
+    frames_done: str = ""
+    frame_in_hand: int | None = None
+    """The frame being rendered now, or when the attempt ended."""
+    frames_lost: int = 0
+    """Frames begun and not committed when the attempt ended: at most the one in hand per preemption."""
+    spent: Spent = Spent()
+
+
+@dataclass(frozen=True, slots=True)
+class JobPaths:
+    """Where each record of a job lies. ``home`` is ``<state>/jobs/<job id>``."""
+
+    home: ObjectUrl
+
+    @classmethod
+    def of(cls, state: ObjectUrl, job_id: str) -> JobPaths:
+        return cls(state / "jobs" / job_id)
+
+    @property
+    def job_id(self) -> str:
+        return self.home.name
+
+    @property
+    def spec(self) -> ObjectUrl:
+        return self.home / "job.json"
+
+    @property
+    def cancelled(self) -> ObjectUrl:
+        return self.home / "cancelled.json"
+
+    @property
+    def frames(self) -> ObjectUrl:
+        return self.home / "frames"
+
+    @property
+    def attempts(self) -> ObjectUrl:
+        return self.home / "attempts"
+
+    def script(self, name: str) -> ObjectUrl:
+        return self.home / "script" / name
+
+    def commit(self, key: CommitKey) -> ObjectUrl:
+        return self.frames / key.write / key.view / f"{key.frame}.json"
+
+    def attempt(self, task: int, number: int) -> ObjectUrl:
+        return self.attempts / str(task) / f"{number}.json"
+
+    def log(self, task: int, number: int) -> ObjectUrl:
+        return self.home / "logs" / str(task) / f"{number}.log"
+
+    def thumbnail(self, key: CommitKey) -> ObjectUrl:
+        return self.home / "thumbs" / key.write / key.view / f"{key.frame}.png"

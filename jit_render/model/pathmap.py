@@ -1,0 +1,111 @@
+r"""Which file names stand for which objects.
+
+Ordered rules map a prefix, in any of its spellings (``/mnt/show``, ``P:\show``, ``\\filer\show``), to a storage
+URL. The longest prefix wins, among equals the first. A Windows prefix matches without regard to case
+and with either slash; a POSIX prefix matches exactly, at folder borders only.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from jit_render.model.errors import HostilePath, UnmappedPath
+from jit_render.model.identity import ObjectUrl, check_key
+
+Mode = Literal["read", "write"]
+_WINDOWS = re.compile(r"^(?:[A-Za-z]:[\\/]|\\\\)")
+_REDUNDANT = re.compile(r"/(?:\.?/)+")  # '//' and '/./' mean '/' to every file system
+
+
+class PathRule(BaseModel):
+    """One rule: several spellings of one folder, its storage URL, and whether outputs may go there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prefix: tuple[str, ...]
+    target: str
+    mode: Mode = "read"
+
+    @field_validator("prefix", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("prefix")
+    @classmethod
+    def _absolute(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for prefix in value:
+            if not prefix.startswith("/") and not _WINDOWS.match(prefix):
+                raise ValueError(f"prefix {prefix!r} is not absolute; write it like /mnt/show or P:\\show")
+        if not value:
+            raise ValueError("a path rule needs at least one prefix")
+        return tuple(_plain(prefix).rstrip("/") for prefix in value)
+
+    @field_validator("target")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        try:
+            return str(ObjectUrl.parse(value)).removesuffix("/")
+        except HostilePath as error:
+            raise ValueError(str(error)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A name and where it lives. ``url.key`` may still hold frame and view placeholders."""
+
+    url: ObjectUrl
+    mode: Mode
+    prefix: str
+
+
+class PathMap(BaseModel):
+    """All rules of a job."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rules: tuple[PathRule, ...] = ()
+
+    @cached_property
+    def _by_length(self) -> list[tuple[str, bool, PathRule]]:
+        spelled = [
+            (prefix.lower() if _is_windows(prefix) else prefix, _is_windows(prefix), rule)
+            for rule in self.rules
+            for prefix in rule.prefix
+        ]
+        return sorted(spelled, key=lambda entry: -len(entry[0]))
+
+    def find(self, name: str) -> Mapped | None:
+        """Where `name` lives; None when no rule covers it. Raises HostilePath when it leaves its root."""
+        plain = _plain(name)
+        folded = plain.lower()
+        for prefix, windows, rule in self._by_length:
+            candidate = folded if windows else plain
+            if candidate == prefix or candidate.startswith(prefix + "/"):
+                tail = _REDUNDANT.sub("/", plain[len(prefix) :] + "/").strip("/")
+                check_key(tail, name)
+                base = ObjectUrl.parse(rule.target)
+                return Mapped(base / tail if tail else base, rule.mode, prefix)
+        return None
+
+    def resolve(self, name: str) -> Mapped:
+        """Like `find`, but raises UnmappedPath naming the prefixes there are."""
+        mapped = self.find(name)
+        if mapped is None:
+            known = ", ".join(prefix for prefix, _, _ in self._by_length) or "none"
+            raise UnmappedPath(f"{name!r} is under no mapped prefix (known: {known}); add a [[paths]] rule.")
+        return mapped
+
+
+def _is_windows(plain: str) -> bool:
+    return plain.startswith("//") or (len(plain) > 1 and plain[1] == ":")
+
+
+def _plain(name: str) -> str:
+    """Forward slashes for Windows spellings; a backslash in a POSIX name is a character of the name."""
+    return name.replace("\\", "/") if _WINDOWS.match(name) else name

@@ -1,0 +1,1 @@
+""".nk text, the graph in it, and what each frame reads. Pure."""

@@ -1,0 +1,1 @@
+"""The public test kit: fakes that behave. Never imported by the runtime."""

@@ -1,0 +1,1 @@
+"""The fused image pipeline, from the bucket to the bucket."""
