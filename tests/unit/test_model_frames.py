@@ -22,7 +22,7 @@ def test_text_that_is_no_range_is_refused_with_one_line(text: str) -> None:
 
 
 def test_a_colon_is_refused_with_both_of_its_meanings_and_the_way_out() -> None:
-    with pytest.raises(BadFrameRange, match="stagger.*1-10x3"):
+    with pytest.raises(BadFrameRange, match=r"stagger.*1-10x3"):
         FrameSet.parse("1-10:3")
 
 
