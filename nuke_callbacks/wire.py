@@ -15,7 +15,7 @@ hello     version, role ("renderer" | "worker" | "tool"), pid,          version,
                                                                         prefixes [[prefix, windows, mode], ...]
 resolve   name, write (the frame scope's Write name, or "")              answer (see below)
 ensure    names [[name, on_error], ...], write, frame, prefetch (bool)  answers [answer, ...], in order
-frame     state ("begin" | "end"), write, frame,                        outputs [path, ...] (begin only)
+frame     state ("begin" | "resume" | "end"), write, frame,             outputs [path, ...] (not for end)
           outputs [[view, name], ...]
 publish   write, frame, frames (movies: all it holds, else [frame]),    published [url, ...]
           outputs [[view, name], ...], seconds
@@ -35,7 +35,9 @@ An answer is ``{"name", "state", "path", "leased", "reason", "kind", "object", "
 
 Frame scope: ``frame begin`` opens the scope (write, frame), ends an older scope of the same Write, removes what an
 earlier try left under the outputs' names and takes their write leases. ``ensure`` and ``resolve`` with the same
-`write` lease into it. ``frame end`` closes it. A scope also ends with the connection.
+`write` lease into it. ``frame end`` closes it. A scope also ends with the connection. ``frame resume`` is begin
+without the removing: a client that lost its agent in the middle of a frame opens the frame's scope again at the next
+agent, and what has been written in between must stay. For the same reason every verb may be sent twice.
 """
 
 from __future__ import annotations
@@ -54,6 +56,7 @@ TASK_VARIABLE = "JIT_RENDER_TASK"
 ATTEMPT_VARIABLE = "JIT_RENDER_ATTEMPT"
 ALLOW_MISSING_VARIABLE = "JIT_RENDER_ALLOW_MISSING"  # "1": absent inputs are left to the node's on_error
 LOOKAHEAD_VARIABLE = "JIT_RENDER_LOOKAHEAD"  # frames to prefetch while one renders; default 1
+FRAMES_VARIABLE = "JIT_RENDER_FRAMES"  # the frames this process renders, separated by commas; bounds the prefetch
 
 FAILURE_MARK = "JIT-RENDER-FAILURE "
 """Starts the one line on standard error by which a renderer's failure reaches its worker: JSON with
