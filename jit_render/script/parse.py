@@ -1,0 +1,263 @@
+"""Commands to nodes.
+
+A script is a program for a stack machine. ``Class {…}`` takes the node's inputs from the stack and puts the
+node on it; ``set N1a2b [stack 0]`` names what is on top, ``push $N1a2b`` puts it there again, ``push 0`` puts
+nothing there (an unconnected input). A group takes its inputs, then has a stack of its own until
+``end_group`` puts the group on the outer one. An empty stack gives unconnected inputs. Root leaves the stack
+alone.
+
+The top of the stack is input 0. ``inputs 2+1`` takes two pipe inputs, then one mask; without `inputs` a node
+takes one.
+"""
+
+from __future__ import annotations
+
+import re
+
+from jit_render.model.errors import ScriptError
+from jit_render.script.nodes import GROUPS, Command, Node, Script, UserKnob
+from jit_render.script.words import body_pairs, line_at, list_words, matching_brace, next_word
+
+MOST_INPUTS = 10_000  # a damaged number, not a graph
+
+_GAP = re.compile(r"(?:[\s;]|\\\n|#(?:[^\\\n]|\\.|\\\Z)*+)*+", re.DOTALL)
+_NODE = re.compile(r"([A-Za-z_][\w.:-]*+)[ \t]*+\{")
+_COMMAND_END = re.compile(r"[ \t]*+(?:\n|;|\Z)")
+_BLANK = re.compile(r"(?:[ \t]|\\\n)*+")
+# A bare word of a command may hold a command of its own: [stack 0]
+_BARE = re.compile(r"(?:\[[^\[\]\n]*+\]|[^\s\\;]|\\[^\n]|\\\Z)++")
+_STACK = re.compile(r"\[\s*stack\s+(\d{1,6})\s*\]\Z")
+_INPUTS = re.compile(r"(\d{1,6})(?:\+(\d{1,6}))?\Z")
+_NAME = re.compile(r"[A-Za-z_]")
+_NUMBERED = re.compile(r"(.*?)(\d{0,9})\Z", re.DOTALL)
+
+# Words that start a command of Nuke or Tcl, never a class.
+_NO_CLASS = frozenset(
+    {
+        *("add_layer", "addUserKnob", "define_window_layout_xml", "end_group", "push", "set", "version"),
+        *("after", "append", "array", "break", "catch", "concat", "continue", "else", "error", "eval", "exec", "expr"),
+        *("file", "for", "foreach", "format", "global", "if", "incr", "info", "join", "lappend", "lindex", "list"),
+        *("llength", "namespace", "package", "proc", "puts", "regexp", "regsub", "rename", "return", "source", "split"),
+        *("string", "subst", "switch", "unset", "uplevel", "upvar", "variable", "while"),
+        *("knob", "knobDefault", "load", "menu", "panel", "python", "tcl", "toolbar", "validate"),
+    }
+)
+_KNOWN = frozenset({"version", "define_window_layout_xml", "add_layer", "set", "push"})
+
+
+def parse(text: str | bytes, *, name: str = "script") -> Script:
+    """Read the text of a .nk or .gizmo file.
+
+    Raises ScriptError, with the line where one can be named, for text that is cut off or is no script.
+    """
+    source = _decode(text, name)
+    machine = _Machine(name)
+    try:
+        _run(source, machine)
+        return machine.finish()
+    except ScriptError as error:
+        raise ScriptError(f"{name}: {error}", line=error.line) from None
+
+
+def _decode(text: str | bytes, name: str) -> str:
+    if isinstance(text, bytes):
+        try:
+            text = str(text, "utf-8-sig")
+        except UnicodeDecodeError:
+            text = str(text, "latin-1")  # older Nuke wrote the machine's own encoding; any byte is a letter here
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    if "\0" in text:
+        line = line_at(text, text.index("\0"))
+        raise ScriptError(f"{name}: line {line}: this is no Nuke script: it holds binary data.", line=line)
+    return text
+
+
+def _run(text: str, machine: _Machine) -> None:
+    position, counted, line = 0, 0, 1
+    while True:
+        gap = _GAP.match(text, position)
+        position = gap.end() if gap is not None else position
+        if position >= len(text):
+            return
+        line += text.count("\n", counted, position)
+        counted = position
+        node = _NODE.match(text, position)
+        if node is not None and node[1] not in _NO_CLASS:
+            start = node.end() - 1
+            body = matching_brace(text, start)
+            end = _COMMAND_END.match(text, body.end + 1)
+            if end is not None:
+                machine.node(node[1], list(body_pairs(text, start, body)), line)
+                position = end.end()
+                continue
+        words, position = _command_words(text, position)
+        if words[0] == "clone" and len(words) in {3, 4}:
+            pairs = list(body_pairs(body_text := "{" + words[-1] + "}", 0, matching_brace(body_text, 0)))
+            machine.clone(words, pairs, line)
+        else:
+            machine.command(words, line)
+
+
+def _command_words(text: str, position: int) -> tuple[list[str], int]:
+    words: list[str] = []
+    while True:
+        blank = _BLANK.match(text, position)
+        position = blank.end() if blank is not None else position
+        if position >= len(text) or text[position] in "\n;":
+            return words, position
+        if text[position] in '{"':
+            found = next_word(text, position, len(text))
+            if found is not None:
+                words.append(found[0])
+                position = found[1]
+                continue
+        bare = _BARE.match(text, position)
+        if bare is None:
+            return words or [text[position]], position + 1
+        words.append(bare[0])
+        position = bare.end()
+
+
+class _Scope:
+    """One group's inside: its stack and the names in it."""
+
+    __slots__ = ("group", "names", "next_number", "stack")
+
+    def __init__(self, group: Node | None) -> None:
+        self.group = group
+        self.stack: list[Node | None] = []
+        self.names: set[str] = set()
+        self.next_number: dict[str, int] = {}
+
+    def pop(self) -> Node | None:
+        return self.stack.pop() if self.stack else None
+
+    def free_name(self, wanted: str) -> str:
+        """`wanted`, or where it is taken what Nuke would call the node: the next free number behind it."""
+        if wanted in self.names:
+            match = _NUMBERED.match(wanted)
+            stem = match[1] if match is not None else wanted
+            number = self.next_number.get(stem, 1)
+            while f"{stem}{number}" in self.names:
+                number += 1
+            self.next_number[stem] = number + 1
+            wanted = f"{stem}{number}"
+        self.names.add(wanted)
+        return wanted
+
+
+class _Machine:
+    """The stack machine. What it has made so far is always a whole tree."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.root = Node("Root", "root", 0, {})
+        self.nodes: list[Node] = []
+        self.commands: list[Command] = []
+        self.scopes = [_Scope(None)]
+        self.variables: dict[str, Node | None] = {"cut_paste_input": None}
+        self.known_command = False
+
+    def node(self, cls: str, pairs: list[tuple[str, str]], line: int, clone_of: Node | None = None) -> Node:
+        """Make a node from its body's pairs, connect it, put it on the stack or open its scope."""
+        knobs, user_knobs = _knobs(pairs, line)
+        if cls == "Root" and clone_of is None:
+            self.root.knobs.update(knobs)
+            self.root.user_knobs.update(user_knobs)
+            self.root.line = line
+            return self.root
+        scope = self.scopes[-1]
+        inputs, mask_inputs = self._inputs(knobs.get("inputs", "1"), cls, line)
+        if clone_of is not None:
+            knobs = {**clone_of.knobs, **knobs}
+            user_knobs = {**clone_of.user_knobs, **user_knobs}
+            name = clone_of.name
+        else:
+            name = scope.free_name(knobs.get("name") or f"{cls.rpartition('.')[2]}1")
+        node = Node(cls, name, line, knobs, scope.group, inputs, mask_inputs, [], clone_of, user_knobs)
+        (scope.group or self.root).children.append(node)
+        self.nodes.append(node)
+        if cls in GROUPS and clone_of is None:
+            self.scopes.append(_Scope(node))
+        else:
+            scope.stack.append(node)
+        return node
+
+    def clone(self, words: list[str], pairs: list[tuple[str, str]], line: int) -> None:
+        """``clone $C1a2b {…}``; or ``clone node7f61|Write|219 Write {…}``, which makes the node at first."""
+        known = words[1].removeprefix("$")
+        original = self.variables.get(known)
+        if original is not None:
+            self.node(original.cls, pairs, line, original)
+        elif len(words) == 4:
+            self.variables[known] = self.node(words[2], pairs, line)
+        else:
+            raise ScriptError(f"line {line}: clone of {words[1]}, which nothing before it has set.", line=line)
+
+    def command(self, words: list[str], line: int) -> None:
+        """Any command that makes no node."""
+        self.known_command = self.known_command or words[0] in _KNOWN
+        if words[0] == "end_group":
+            self._end_group(line)
+        elif words[0] == "push" and len(words) == 2:
+            self._push(words[1], line)
+        elif words[0] == "set" and len(words) == 3 and (match := _STACK.match(words[2])) is not None:
+            stack, depth = self.scopes[-1].stack, int(match[1])
+            self.variables[words[1]] = stack[-1 - depth] if depth < len(stack) else None
+        elif _NAME.match(words[0]) is None:
+            raise ScriptError(f"line {line}: {words[0][:40]!r} is no command of a Nuke script.", line=line)
+        else:
+            self.commands.append(Command(line, tuple(words)))
+
+    def finish(self) -> Script:
+        """The script, once its text has ended."""
+        if len(self.scopes) > 1:
+            group = self.scopes[-1].group
+            line = group.line if group is not None else None
+            label = group.name if group is not None else ""
+            raise ScriptError(f"line {line}: group {label} has no end_group; the script is truncated.", line=line)
+        if not self.nodes and not self.root.line and not self.known_command:
+            raise ScriptError("this is no Nuke script: it holds no node.", line=1)
+        return Script(self.name, self.root, self.nodes, tuple(self.commands))
+
+    def _inputs(self, text: str, cls: str, line: int) -> tuple[tuple[Node | None, ...], int]:
+        match = _INPUTS.match(text.strip())
+        if match is None:
+            raise ScriptError(f"line {line}: {cls} says 'inputs {text[:40]}', which is no number of inputs.", line=line)
+        masks = int(match[2] or 0)
+        count = int(match[1]) + masks
+        if count > MOST_INPUTS:
+            raise ScriptError(f"line {line}: {cls} asks for {count:,} inputs; {MOST_INPUTS:,} are read.", line=line)
+        scope = self.scopes[-1]
+        return tuple(scope.pop() for _ in range(count)), masks
+
+    def _push(self, what: str, line: int) -> None:
+        variable = what.removeprefix("$")
+        if what == "0":
+            self.scopes[-1].stack.append(None)
+        elif what.startswith("$") and variable in self.variables:
+            self.scopes[-1].stack.append(self.variables[variable])
+        else:
+            raise ScriptError(f"line {line}: push {what[:40]}, which nothing before it has set.", line=line)
+
+    def _end_group(self, line: int) -> None:
+        if len(self.scopes) == 1:
+            raise ScriptError(f"line {line}: end_group without a group.", line=line)
+        group = self.scopes.pop().group
+        self.scopes[-1].stack.append(group)
+
+
+def _knobs(pairs: list[tuple[str, str]], line: int) -> tuple[dict[str, str], dict[str, UserKnob]]:
+    knobs = dict(pairs)
+    if "addUserKnob" not in knobs:
+        return knobs, {}
+    del knobs["addUserKnob"]
+    user_knobs: dict[str, UserKnob] = {}
+    for name, value in pairs:
+        if name == "addUserKnob":
+            words = list_words(value)
+            if not words or not words[0].isdigit() or len(words[0]) > 4:
+                raise ScriptError(f"line {line}: addUserKnob {{{value[:40]}}} names no type of knob.", line=line)
+            if len(words) > 1:
+                user_knobs[words[1]] = UserKnob(int(words[0]), words[1], tuple(words[2:]))
+    return knobs, user_knobs
