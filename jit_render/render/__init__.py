@@ -1,1 +1,19 @@
-"""Renderers behind one port."""
+"""Renderers behind one port (`port.Renderer`); `process.run` starts one."""
+
+from __future__ import annotations
+
+from jit_render.model.errors import UsageError
+from jit_render.render.port import Renderer
+
+
+def find_renderer(name: str, version: str = "") -> Renderer:
+    """The renderer called `name`; `version` is a version or, for Nuke, an executable. Raises UsageError."""
+    if name == "nuke":
+        from jit_render.render.nuke import NukeRenderer
+
+        return NukeRenderer(version)
+    if name == "standin":
+        from jit_render.render.standin_renderer import StandinRenderer
+
+        return StandinRenderer()
+    raise UsageError(f"{name!r} is no renderer; known: nuke, standin.")
