@@ -1,0 +1,55 @@
+"""crc32c, the one checksum that every GCS object has (composed objects have no md5)."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+
+import google_crc32c
+
+BLOCK_BYTES = 1 << 20
+
+
+class Crc32c:
+    """The checksum of bytes as they pass."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: int = 0) -> None:
+        self.value: int = value
+
+    def update(self, data: memoryview | bytes) -> None:
+        """Add `data`, which follows what was added before."""
+        # The C extension takes immutable bytes only; the copy costs a tenth of a millisecond a MiB.
+        self.value = google_crc32c.extend(self.value, data if isinstance(data, bytes) else bytes(data))
+
+
+def crc32c_of_bytes(data: bytes) -> int:
+    """The checksum of `data`."""
+    return int(google_crc32c.value(data))
+
+
+def crc32c_of_file(path: str | os.PathLike[str]) -> int:
+    """The checksum of the whole file at `path`. Raises OSError."""
+    crc = Crc32c()
+    with Path(path).open("rb", buffering=0) as file:
+        while block := file.read(BLOCK_BYTES):
+            crc.update(block)
+    return crc.value
+
+
+def to_base64(value: int) -> str:
+    """As Google's JSON API spells it: base64 of the four bytes, big end first."""
+    return base64.b64encode(value.to_bytes(4, "big")).decode()
+
+
+def from_base64(text: str | None) -> int | None:
+    """The inverse of `to_base64`; None for None and for what is no crc32c."""
+    if not text:
+        return None
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except ValueError:
+        return None
+    return int.from_bytes(raw, "big") if len(raw) == 4 else None
