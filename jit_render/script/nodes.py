@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from jit_render.model.errors import ScriptError
+from jit_render.script.words import list_words
 
 GROUPS = frozenset({"Group", "Gizmo", "LiveGroup", "VariableGroup"})
 """Classes whose nodes open a scope that `end_group` closes."""
@@ -60,7 +61,8 @@ class Node:
     mask_inputs: int = 0
     children: list[Node] = field(default_factory=list)
     clone_of: Node | None = None
-    user_knobs: dict[str, UserKnob] = field(default_factory=dict)
+    declared: tuple[str, ...] = ()
+    """The words after each `addUserKnob`."""
 
     def __repr__(self) -> str:
         return f"<{self.cls} {self.full_name!r} line {self.line}>"
@@ -74,6 +76,15 @@ class Node:
             names.append(group.name)
             group = group.parent
         return ".".join(reversed(names))
+
+    @property
+    def user_knobs(self) -> dict[str, UserKnob]:
+        """The knobs that the node declares itself, by name. Raises ScriptError for a damaged declaration."""
+        knobs: dict[str, UserKnob] = {}
+        for words in map(list_words, self.declared):
+            if len(words) > 1 and _is_count(words[0]):
+                knobs[words[1]] = UserKnob(int(words[0]), words[1], tuple(words[2:]))
+        return knobs
 
     @property
     def is_group(self) -> bool:

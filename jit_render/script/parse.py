@@ -15,8 +15,8 @@ from __future__ import annotations
 import re
 
 from jit_render.model.errors import ScriptError
-from jit_render.script.nodes import GROUPS, Command, Node, Script, UserKnob
-from jit_render.script.words import body_pairs, line_at, list_words, matching_brace, next_word
+from jit_render.script.nodes import GROUPS, Command, Node, Script
+from jit_render.script.words import Body, body_pairs, line_at, matching_brace, next_word, plain_pairs
 
 MOST_INPUTS = 10_000  # a damaged number, not a graph
 
@@ -60,16 +60,20 @@ def parse(text: str | bytes, *, name: str = "script") -> Script:
 
 
 def _decode(text: str | bytes, name: str) -> str:
-    if isinstance(text, bytes):
-        try:
-            text = str(text, "utf-8-sig")
-        except UnicodeDecodeError:
-            text = str(text, "latin-1")  # older Nuke wrote the machine's own encoding; any byte is a letter here
+    if not isinstance(text, str):
+        text = _decode_bytes(text)
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:
         line = line_at(text, text.index("\0"))
         raise ScriptError(f"{name}: line {line}: this is no Nuke script: it holds binary data.", line=line)
     return text
+
+
+def _decode_bytes(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")  # older Nuke wrote the machine's own encoding; any byte is a letter here
 
 
 def _run(text: str, machine: _Machine) -> None:
@@ -84,16 +88,17 @@ def _run(text: str, machine: _Machine) -> None:
         node = _NODE.match(text, position)
         if node is not None and node[1] not in _NO_CLASS:
             start = node.end() - 1
-            body = matching_brace(text, start)
+            plain = plain_pairs(text, start)
+            body = matching_brace(text, start) if plain is None else Body(plain[1], {})
             end = _COMMAND_END.match(text, body.end + 1)
             if end is not None:
-                machine.node(node[1], list(body_pairs(text, start, body)), line)
+                machine.node(node[1], plain[0] if plain is not None else body_pairs(text, start, body), line)
                 position = end.end()
                 continue
         words, position = _command_words(text, position)
         if words[0] == "clone" and len(words) in {3, 4}:
-            pairs = list(body_pairs(body_text := "{" + words[-1] + "}", 0, matching_brace(body_text, 0)))
-            machine.clone(words, pairs, line)
+            body_text = "{" + words[-1] + "}"
+            machine.clone(words, body_pairs(body_text, 0, matching_brace(body_text, 0)), line)
         else:
             machine.command(words, line)
 
@@ -160,21 +165,21 @@ class _Machine:
 
     def node(self, cls: str, pairs: list[tuple[str, str]], line: int, clone_of: Node | None = None) -> Node:
         """Make a node from its body's pairs, connect it, put it on the stack or open its scope."""
-        knobs, user_knobs = _knobs(pairs, line)
+        knobs, declared = _knobs(pairs)
         if cls == "Root" and clone_of is None:
             self.root.knobs.update(knobs)
-            self.root.user_knobs.update(user_knobs)
+            self.root.declared += declared
             self.root.line = line
             return self.root
         scope = self.scopes[-1]
         inputs, mask_inputs = self._inputs(knobs.get("inputs", "1"), cls, line)
         if clone_of is not None:
             knobs = {**clone_of.knobs, **knobs}
-            user_knobs = {**clone_of.user_knobs, **user_knobs}
+            declared = clone_of.declared + declared
             name = clone_of.name
         else:
             name = scope.free_name(knobs.get("name") or f"{cls.rpartition('.')[2]}1")
-        node = Node(cls, name, line, knobs, scope.group, inputs, mask_inputs, [], clone_of, user_knobs)
+        node = Node(cls, name, line, knobs, scope.group, inputs, mask_inputs, [], clone_of, declared)
         (scope.group or self.root).children.append(node)
         self.nodes.append(node)
         if cls in GROUPS and clone_of is None:
@@ -221,7 +226,9 @@ class _Machine:
         return Script(self.name, self.root, self.nodes, tuple(self.commands))
 
     def _inputs(self, text: str, cls: str, line: int) -> tuple[tuple[Node | None, ...], int]:
-        match = _INPUTS.match(text.strip())
+        if text == "0":
+            return (), 0
+        match = _INPUTS.match(text)
         if match is None:
             raise ScriptError(f"line {line}: {cls} says 'inputs {text[:40]}', which is no number of inputs.", line=line)
         masks = int(match[2] or 0)
@@ -247,17 +254,9 @@ class _Machine:
         self.scopes[-1].stack.append(group)
 
 
-def _knobs(pairs: list[tuple[str, str]], line: int) -> tuple[dict[str, str], dict[str, UserKnob]]:
+def _knobs(pairs: list[tuple[str, str]]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The knobs of a body, the last of each name, and what its addUserKnob declares."""
     knobs = dict(pairs)
-    if "addUserKnob" not in knobs:
-        return knobs, {}
-    del knobs["addUserKnob"]
-    user_knobs: dict[str, UserKnob] = {}
-    for name, value in pairs:
-        if name == "addUserKnob":
-            words = list_words(value)
-            if not words or not words[0].isdigit() or len(words[0]) > 4:
-                raise ScriptError(f"line {line}: addUserKnob {{{value[:40]}}} names no type of knob.", line=line)
-            if len(words) > 1:
-                user_knobs[words[1]] = UserKnob(int(words[0]), words[1], tuple(words[2:]))
-    return knobs, user_knobs
+    if knobs.pop("addUserKnob", None) is None:
+        return knobs, ()
+    return knobs, tuple(value for name, value in pairs if name == "addUserKnob")

@@ -12,7 +12,6 @@ again.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from jit_render.model.errors import ScriptError
@@ -36,7 +35,8 @@ _SPACE = re.compile(r"(?:\s|\\\n)*+")
 _QUOTED = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL)
 _BARE = re.compile(r"(?:[^\s\\]|\\[^\n]|\\\Z)++")
 # The common pair of a body: a name and a value without anything to unescape or to match.
-_PLAIN_PAIR = re.compile(r'\s*+([^\s"{}\\]++)[ \t]++([^\s"{}\\]++)(?=\s)')
+_PLAIN_PAIR = re.compile(r'\s*+([^\s"{}\\]++)[ \t]++(?:([^\s"{}\\]++)|"([^"\\]*+)"|\{([^{}\\]*+)\})(?=\s)')
+_PLAIN_BODY = re.compile(r'\{([^{}"\\]*+)\}')
 _FOLD = re.compile(r"\\\n[ \t]*")
 _ESCAPE = re.compile(r"\\(?:\n[ \t]*|x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{1,4})|([0-7]{1,3})|(.)|\Z)", re.DOTALL)
 _NAMED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
@@ -68,26 +68,36 @@ def matching_brace(text: str, start: int) -> Body:
     raise ScriptError(f"line {line}: the brace opened here is never closed; the script is truncated.", line=line)
 
 
-def body_pairs(text: str, start: int, body: Body) -> Iterator[tuple[str, str]]:
+def plain_pairs(text: str, start: int) -> tuple[list[tuple[str, str]], int] | None:
+    """The pairs of the braces at `start` where nothing in them is braced, quoted or escaped, and their end."""
+    plain = _PLAIN_BODY.match(text, start)
+    if plain is None:
+        return None
+    words = plain[1].split()
+    if len(words) % 2:
+        raise _no_value(words[-1], text, plain.end())
+    return list(zip(words[::2], words[1::2], strict=True)), plain.end() - 1
+
+
+def body_pairs(text: str, start: int, body: Body) -> list[tuple[str, str]]:
     """Name and value of each pair of words inside the braces `text[start]` to `text[body.end]`."""
+    pairs: list[tuple[str, str]] = []
     position, end = start + 1, body.end
+    match_pair = _PLAIN_PAIR.match
     while True:
-        plain = _PLAIN_PAIR.match(text, position, end)
+        plain = match_pair(text, position, end)
         if plain is not None:
-            yield plain[1], plain[2]
+            name, bare, quoted, braced = plain.groups()
+            pairs.append((name, bare or (quoted if braced is None else Braced(braced))))
             position = plain.end()
             continue
         found = _next_word(text, position, end, body.partners)
         if found is None:
-            return
-        name, position = found
-        value = _next_word(text, position, end, body.partners)
+            return pairs
+        value = _next_word(text, found[1], end, body.partners)
         if value is None:
-            line = line_at(text, position)
-            raise ScriptError(
-                f"line {line}: {name[:40]!r} has no value; a node's body is pairs of a knob and its value.", line=line
-            )
-        yield name, value[0]
+            raise _no_value(found[0], text, found[1])
+        pairs.append((found[0], value[0]))
         position = value[1]
 
 
@@ -158,6 +168,13 @@ def _word_end(text: str, position: int, end: int, what: str) -> int:
             f"line {line}: {text[position : position + 20]!r} stands right after a closing {what}.", line=line
         )
     return position
+
+
+def _no_value(name: str, text: str, position: int) -> ScriptError:
+    line = line_at(text, position)
+    return ScriptError(
+        f"line {line}: {name[:40]!r} has no value; a node's body is pairs of a knob and its value.", line=line
+    )
 
 
 def _unescaped(match: re.Match[str]) -> str:
