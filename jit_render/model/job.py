@@ -50,6 +50,12 @@ class WriteTarget(_Record):
     views: tuple[str, ...] = ("main",)
     per_frame: bool = True
     """False for a movie: one file holds all frames, so one task renders them all."""
+    limit: tuple[int, int] | None = None
+    """First and last frame that the Write allows itself (``use_limit``); None: every frame."""
+
+    def covers(self, frame: int) -> bool:
+        """True where the Write writes `frame`."""
+        return self.limit is None or self.limit[0] <= frame <= self.limit[1]
 
 
 class Budgets(_Record):
@@ -108,7 +114,8 @@ class JobSpec(_Record):
 
     def commits(self, frame: int) -> list[CommitKey]:
         """Everything that must be committed before `frame` is done."""
-        return [CommitKey(write=write.name, view=view, frame=frame) for write in self.writes for view in write.views]
+        covering = [write for write in self.writes if write.covers(frame)]
+        return [CommitKey(write=write.name, view=view, frame=frame) for write in covering for view in write.views]
 
 
 class CommitKey(_Record):
@@ -165,6 +172,9 @@ class Spent(_Record):
     bytes_uploaded: int = 0
     hits: int = 0
     misses: int = 0
+    peak_memory_bytes: int = 0
+    """The most that the renderer held."""
+    cpu_seconds: float = 0.0
 
 
 class AttemptRecord(_Record):
