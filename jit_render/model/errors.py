@@ -24,7 +24,9 @@
     │   ├── CacheTooSmall                      what one frame holds exceeds the limit; says how much is needed
     │   ├── CacheLocked             2    no    another agent owns this cache
     │   ├── CacheUnusable           2    no    read-only, not a folder
-    │   └── DiskFull               75    yes   no room even after eviction
+    │   ├── DiskFull               75    yes   no room even after eviction
+    │   ├── DiskFailing            75    yes   the cache's disk answers with I/O errors; it is probed again
+    │   └── PrefetchSkipped               no   a prefetch gave way; a demand for the same object would not
     ├── AgentError                 75    yes
     │   ├── AgentLost              75    yes   the socket closed and no agent took over in time
     │   ├── ProtocolError           1    no    what came over the socket is not the protocol
@@ -144,6 +146,14 @@ class CacheUnusable(CacheError):
 class DiskFull(CacheError):
     exit_code = 75
     retryable = True
+
+
+class DiskFailing(CacheError):
+    exit_code = 75
+    retryable = True
+
+
+class PrefetchSkipped(CacheError): ...
 
 
 class AgentError(JitRenderError):
