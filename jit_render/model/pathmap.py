@@ -93,6 +93,20 @@ class PathMap(BaseModel):
                 return Mapped(base / tail if tail else base, rule.mode, prefix)
         return None
 
+    def mode_of(self, url: ObjectUrl) -> Mode | None:
+        """Whether the rules let `url` be read or written; None where it lies under no rule's target."""
+        best, mode = -1, None
+        for rule in self.rules:
+            base = ObjectUrl.parse(rule.target)
+            below = base.root == url.root and (not base.key or f"{url.key}/".startswith(f"{base.key}/"))
+            if below and (len(base.key), rule.mode == "write") > (best, mode == "write"):
+                best, mode = len(base.key), rule.mode
+        return mode
+
+    def spellings(self) -> list[tuple[str, bool, Mode]]:
+        """(prefix, whether it is a Windows one, mode), longest first. A Windows prefix is in lower case."""
+        return [(prefix, windows, rule.mode) for prefix, windows, rule in self._by_length]
+
     def resolve(self, name: str) -> Mapped:
         """Like `find`, but raises UnmappedPath naming the prefixes there are."""
         mapped = self.find(name)
