@@ -16,20 +16,9 @@ import re
 
 from jit_render.model.errors import ScriptError
 from jit_render.script.nodes import GROUPS, Command, Node, Script
-from jit_render.script.words import Body, body_pairs, line_at, matching_brace, next_word, plain_pairs
+from jit_render.script.words import body_pairs, line_at, matching_brace, next_word, plain_pairs
 
 MOST_INPUTS = 10_000  # a damaged number, not a graph
-
-_GAP = re.compile(r"(?:[\s;]|\\\n|#(?:[^\\\n]|\\.|\\\Z)*+)*+", re.DOTALL)
-_NODE = re.compile(r"([A-Za-z_][\w.:-]*+)[ \t]*+\{")
-_COMMAND_END = re.compile(r"[ \t]*+(?:\n|;|\Z)")
-_BLANK = re.compile(r"(?:[ \t]|\\\n)*+")
-# A bare word of a command may hold a command of its own: [stack 0]
-_BARE = re.compile(r"(?:\[[^\[\]\n]*+\]|[^\s\\;]|\\[^\n]|\\\Z)++")
-_STACK = re.compile(r"\[\s*stack\s+(\d{1,6})\s*\]\Z")
-_INPUTS = re.compile(r"(\d{1,6})(?:\+(\d{1,6}))?\Z")
-_NAME = re.compile(r"[A-Za-z_]")
-_NUMBERED = re.compile(r"(.*?)(\d{0,9})\Z", re.DOTALL)
 
 # Words that start a command of Nuke or Tcl, never a class.
 _NO_CLASS = frozenset(
@@ -42,6 +31,21 @@ _NO_CLASS = frozenset(
         *("knob", "knobDefault", "load", "menu", "panel", "python", "tcl", "toolbar", "validate"),
     }
 )
+_GAP = re.compile(r"(?:[\s;]|\\\n|#(?:[^\\\n]|\\.|\\\Z)*+)*+", re.DOTALL)
+# Most of a script: a node without braces, quotes or escapes in its body, and the two stack commands.
+_USUAL = re.compile(
+    r'[\s;]*+()(?:([A-Za-z_][\w.:-]*+)[ \t]*+\{([^{}"\\]*+)\}[ \t]*+(?:\n|;|\Z)'
+    r"|push \$(\w++)\n|set (\w++) \[stack 0\]\n)"
+)
+_NODE = re.compile(r"([A-Za-z_][\w.:-]*+)[ \t]*+\{")
+_COMMAND_END = re.compile(r"[ \t]*+(?:\n|;|\Z)")
+_BLANK = re.compile(r"(?:[ \t]|\\\n)*+")
+# A bare word of a command may hold a command of its own: [stack 0]
+_BARE = re.compile(r"(?:\[[^\[\]\n]*+\]|[^\s\\;]|\\[^\n]|\\\Z)++")
+_STACK = re.compile(r"\[\s*stack\s+(\d{1,6})\s*\]\Z")
+_INPUTS = re.compile(r"(\d{1,6})(?:\+(\d{1,6}))?\Z")
+_NAME = re.compile(r"[A-Za-z_]")
+_NUMBERED = re.compile(r"(.*?)(\d{0,9})\Z", re.DOTALL)
 _KNOWN = frozenset({"version", "define_window_layout_xml", "add_layer", "set", "push"})
 
 
@@ -79,28 +83,39 @@ def _decode_bytes(data: bytes) -> str:
 def _run(text: str, machine: _Machine) -> None:
     position, counted, line = 0, 0, 1
     while True:
+        usual = _USUAL.match(text, position)
+        if usual is not None and usual[2] not in _NO_CLASS:
+            start = usual.start(1)
+            line += text.count("\n", counted, start)
+            counted, position = start, usual.end()
+            machine.usual(usual, line)
+            continue
         gap = _GAP.match(text, position)
         position = gap.end() if gap is not None else position
         if position >= len(text):
             return
         line += text.count("\n", counted, position)
         counted = position
-        node = _NODE.match(text, position)
-        if node is not None and node[1] not in _NO_CLASS:
-            start = node.end() - 1
-            plain = plain_pairs(text, start)
-            body = matching_brace(text, start) if plain is None else Body(plain[1], {})
-            end = _COMMAND_END.match(text, body.end + 1)
-            if end is not None:
-                machine.node(node[1], plain[0] if plain is not None else body_pairs(text, start, body), line)
-                position = end.end()
-                continue
-        words, position = _command_words(text, position)
-        if words[0] == "clone" and len(words) in {3, 4}:
-            body_text = "{" + words[-1] + "}"
-            machine.clone(words, body_pairs(body_text, 0, matching_brace(body_text, 0)), line)
-        else:
-            machine.command(words, line)
+        position = _one_command(text, position, line, machine)
+
+
+def _one_command(text: str, position: int, line: int, machine: _Machine) -> int:
+    """Run the command at `position`; where it ends."""
+    node = _NODE.match(text, position)
+    if node is not None and node[1] not in _NO_CLASS:
+        start = node.end() - 1
+        body = matching_brace(text, start)
+        end = _COMMAND_END.match(text, body.end + 1)
+        if end is not None:
+            machine.node(node[1], body_pairs(text, start, body), line)
+            return end.end()
+    words, position = _command_words(text, position)
+    if words[0] == "clone" and len(words) in {3, 4}:
+        body_text = "{" + words[-1] + "}"
+        machine.clone(words, body_pairs(body_text, 0, matching_brace(body_text, 0)), line)
+    else:
+        machine.command(words, line)
+    return position
 
 
 def _command_words(text: str, position: int) -> tuple[list[str], int]:
@@ -172,7 +187,8 @@ class _Machine:
             self.root.line = line
             return self.root
         scope = self.scopes[-1]
-        inputs, mask_inputs = self._inputs(knobs.get("inputs", "1"), cls, line)
+        count = knobs.get("inputs")
+        inputs, mask_inputs = self._inputs(count, cls, line) if count is not None else ((scope.pop(),), 0)
         if clone_of is not None:
             knobs = {**clone_of.knobs, **knobs}
             declared = clone_of.declared + declared
@@ -187,6 +203,17 @@ class _Machine:
         else:
             scope.stack.append(node)
         return node
+
+    def usual(self, match: re.Match[str], line: int) -> None:
+        """One command of the usual kinds, as `_USUAL` found it."""
+        _, cls, body, pushed, variable = match.groups()
+        stack = self.scopes[-1].stack
+        if cls is not None:
+            self.node(cls, plain_pairs(body, line), line)
+        elif pushed is not None:
+            self._push(f"${pushed}", line)
+        else:
+            self.variables[variable] = stack[-1] if stack else None
 
     def clone(self, words: list[str], pairs: list[tuple[str, str]], line: int) -> None:
         """``clone $C1a2b {…}``; or ``clone node7f61|Write|219 Write {…}``, which makes the node at first."""

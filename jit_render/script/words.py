@@ -36,7 +36,6 @@ _QUOTED = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL)
 _BARE = re.compile(r"(?:[^\s\\]|\\[^\n]|\\\Z)++")
 # The common pair of a body: a name and a value without anything to unescape or to match.
 _PLAIN_PAIR = re.compile(r'\s*+([^\s"{}\\]++)[ \t]++(?:([^\s"{}\\]++)|"([^"\\]*+)"|\{([^{}\\]*+)\})(?=\s)')
-_PLAIN_BODY = re.compile(r'\{([^{}"\\]*+)\}')
 _FOLD = re.compile(r"\\\n[ \t]*")
 _ESCAPE = re.compile(r"\\(?:\n[ \t]*|x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{1,4})|([0-7]{1,3})|(.)|\Z)", re.DOTALL)
 _NAMED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
@@ -68,15 +67,12 @@ def matching_brace(text: str, start: int) -> Body:
     raise ScriptError(f"line {line}: the brace opened here is never closed; the script is truncated.", line=line)
 
 
-def plain_pairs(text: str, start: int) -> tuple[list[tuple[str, str]], int] | None:
-    """The pairs of the braces at `start` where nothing in them is braced, quoted or escaped, and their end."""
-    plain = _PLAIN_BODY.match(text, start)
-    if plain is None:
-        return None
-    words = plain[1].split()
+def plain_pairs(body: str, line: int) -> list[tuple[str, str]]:
+    """The pairs of a node's body in which nothing is braced, quoted or escaped."""
+    words = body.split()
     if len(words) % 2:
-        raise _no_value(words[-1], text, plain.end())
-    return list(zip(words[::2], words[1::2], strict=True)), plain.end() - 1
+        raise _no_value(words[-1], line)
+    return list(zip(words[::2], words[1::2], strict=True))
 
 
 def body_pairs(text: str, start: int, body: Body) -> list[tuple[str, str]]:
@@ -96,7 +92,7 @@ def body_pairs(text: str, start: int, body: Body) -> list[tuple[str, str]]:
             return pairs
         value = _next_word(text, found[1], end, body.partners)
         if value is None:
-            raise _no_value(found[0], text, found[1])
+            raise _no_value(found[0], line_at(text, found[1]))
         pairs.append((found[0], value[0]))
         position = value[1]
 
@@ -170,8 +166,7 @@ def _word_end(text: str, position: int, end: int, what: str) -> int:
     return position
 
 
-def _no_value(name: str, text: str, position: int) -> ScriptError:
-    line = line_at(text, position)
+def _no_value(name: str, line: int) -> ScriptError:
     return ScriptError(
         f"line {line}: {name[:40]!r} has no value; a node's body is pairs of a knob and its value.", line=line
     )
