@@ -1,0 +1,98 @@
+"""One connection to an agent: one request, one reply, in order."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, Dict
+
+from nuke_callbacks import wire
+
+_CHUNK = 256 * 1024
+
+
+class AgentFailure(Exception):
+    """The agent said no. `kind` is the class of the error, `retryable` whether the same may work later."""
+
+    def __init__(self, kind: str, message: str, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.retryable = retryable
+
+
+class AgentLost(AgentFailure):
+    """No agent answered in time."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("AgentLost", message, True)
+
+
+class ConnectionGone(Exception):
+    """The connection ended before the reply; another agent may take over."""
+
+
+class Connection:
+    """A connected socket. Raises ConnectionGone for what a new connection can heal, AgentFailure for the rest."""
+
+    def __init__(self, path: str, seconds: float) -> None:
+        self.path = path
+        self._number = 0
+        self._rest = b""
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._socket.settimeout(max(seconds, 0.001))
+            self._socket.connect(path)
+        except OSError as error:
+            self._socket.close()
+            raise ConnectionGone(str(error)) from None
+
+    def call(self, verb: str, fields: Dict[str, Any], seconds: float) -> Dict[str, Any]:
+        """The reply to one request. After `seconds` without one: AgentLost; the connection is of no use then."""
+        self._number += 1
+        request = {"id": self._number, "verb": verb}
+        request.update(fields)
+        try:
+            line = self._exchange(wire.encode(request), seconds)
+            reply = wire.decode(line)
+        except wire.WireError as error:
+            raise AgentFailure("ProtocolError", "%s: %s at %s" % (verb, error, self.path)) from None
+        if reply.get("id") != self._number:
+            raise AgentFailure("ProtocolError", "%s: the reply of another request came over %s" % (verb, self.path))
+        if reply.get("ok") is not True:
+            raise _failure(reply, verb)
+        return reply
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _exchange(self, request: bytes, seconds: float) -> bytes:
+        try:
+            self._socket.settimeout(seconds)
+            self._socket.sendall(request)
+            return self._line()
+        except socket.timeout:
+            raise AgentLost("the agent at %s is silent for %g s; see its log" % (self.path, seconds)) from None
+        except OSError as error:
+            raise ConnectionGone(str(error)) from None
+
+    def _line(self) -> bytes:
+        parts = [self._rest]
+        size = len(self._rest)
+        while b"\n" not in parts[-1]:
+            chunk = self._socket.recv(_CHUNK)
+            if not chunk:
+                raise ConnectionGone("the agent closed the connection")
+            size += len(chunk)
+            if size > wire.LINE_LIMIT + _CHUNK:
+                raise wire.WireError("a line is over the limit of %d bytes" % wire.LINE_LIMIT)
+            parts.append(chunk)
+        line, _, self._rest = b"".join(parts).partition(b"\n")
+        return line
+
+
+def _failure(reply: Dict[str, Any], verb: str) -> AgentFailure:
+    error = reply.get("error")
+    if not isinstance(error, dict):
+        return AgentFailure("ProtocolError", "%s: the agent refused without a reason" % verb)
+    message = str(error.get("message", verb + " failed"))
+    return AgentFailure(str(error.get("kind", "AgentError")), message, bool(error.get("retryable", False)))
