@@ -10,8 +10,9 @@ What commands call (import from the submodules; nothing is imported here, so tha
         submit(store, submission) -> Submitted                                    .spec .home .action .message
                                                                                   action: new | resumed | nothing
     from jit_render.farm.local import LocalEngine, LocalOptions, Chaos, Progress
-        LocalEngine(settings, store, clock, LocalOptions(workers=2, shared_cache=True, chaos=None, on_progress=None))
-            .run(home: ObjectUrl) -> JobStatus      blocks until nothing is left to try; KeyboardInterrupt: drains, re-raises
+        LocalOptions(workers=2, shared_cache=True, chaos=None, on_progress=None)
+        LocalEngine(settings, store, clock, options)
+            .run(home: ObjectUrl) -> JobStatus      until nothing is left to try; KeyboardInterrupt: drains, re-raises
             .submit(home) .status(home) .cancel(home) .logs(home, ...)            the engine port (farm/engine.py)
     from jit_render.farm.status import JobStatus, StatusFollower
         StatusFollower(store, home, clock).refresh() -> JobStatus                 incremental; JobStatus is a dataclass
@@ -22,7 +23,7 @@ What commands call (import from the submodules; nothing is imported here, so tha
     from jit_render.farm.control import cancel, retry, read_logs, frame_rows
         cancel(store, home, clock, by) -> None     retry(store, home) -> FrameSet | None (what is left; un-cancels)
         read_logs(store, home, task=None, attempt=None) -> Iterator[Log]          .task .attempt .text
-        frame_rows(store, home) -> list[FrameRow]                                 one per frame: state, task, attempt, seconds
+        frame_rows(store, home) -> list[FrameRow]                                 .frame .state .task .attempt .seconds
     from jit_render.farm.verify import verify_job
         verify_job(store, home, scratch: Path, frames=None) -> VerifyReport       .ok .frames_verified .problems
     from jit_render.farm.pull import pull

@@ -13,7 +13,7 @@ import threading
 from typing import Any
 
 from jit_render.model.clock import Clock
-from jit_render.model.errors import JitRenderError, ObjectNotFound, Preempted, PreconditionFailed, TransientStoreError
+from jit_render.model.errors import JitRenderError, ObjectNotFound, PreconditionFailed, Preempted, TransientStoreError
 from jit_render.model.identity import ObjectUrl
 from jit_render.model.job import AttemptRecord, FailureClass, JobPaths
 from jit_render.store import ABSENT, Store
@@ -42,7 +42,7 @@ class Attempt:
 
     @classmethod
     def claim(
-        cls, store: Store, clock: Clock, paths: JobPaths, task: int, frames_asked: str, number: int = 0
+        cls, store: Store, clock: Clock, paths: JobPaths, *, task: int, frames_asked: str, number: int = 0
     ) -> Attempt:
         """The next free attempt of `task`, or exactly `number`. Raises AttemptTaken."""
         wanted = number or next_number(store, paths, task)
@@ -112,7 +112,9 @@ def next_number(store: Store, paths: JobPaths, task: int) -> int:
     return max((int(name) for name in taken if name.isdigit()), default=0) + 1
 
 
-def end_for(store: Store, clock: Clock, paths: JobPaths, dead: AttemptRecord, failure: FailureClass, **changes: Any) -> bool:
+def end_for(
+    store: Store, clock: Clock, paths: JobPaths, dead: AttemptRecord, failure: FailureClass, **changes: Any
+) -> bool:
     """End the record of a worker that can no longer do it. False when it was ended meanwhile or lives again."""
     url = paths.attempt(dead.task, dead.attempt)
     try:
