@@ -1,0 +1,239 @@
+"""HTTP/1.1 around the fake GCS: reads requests, plays the faults, sends replies."""
+
+from __future__ import annotations
+
+import json
+import re
+import select
+import socket
+import struct
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from jit_render.testing.faults import Fault
+from jit_render.testing.gcs_api import Ask, Reply
+from jit_render.testing.gcs_model import ApiError
+
+if TYPE_CHECKING:
+    from jit_render.testing.fake_gcs import FakeGcs
+
+PIECE_BYTES = 256 * 1024
+_OBJECT = r"/storage/v1/b/(?P<bucket>[^/]+)/o/(?P<name>[^/]+)"
+_ROUTES: list[tuple[str, re.Pattern[str], str]] = [
+    (method, re.compile(pattern + "$"), kind)
+    for method, pattern, kind in [
+        ("GET|HEAD", r"(?:/download)?" + _OBJECT, "stat"),
+        ("DELETE", _OBJECT, "delete"),
+        ("PATCH", _OBJECT, "patch"),
+        ("POST", _OBJECT + r"/(?:rewriteTo|copyTo)/b/(?P<to_bucket>[^/]+)/o/(?P<to_name>[^/]+)", "rewrite"),
+        ("GET", r"/storage/v1/b/(?P<bucket>[^/]+)/o/?", "list"),
+        ("GET", r"/storage/v1/b/(?P<bucket>[^/]+)", "bucket"),
+        ("GET", r"/storage/v1/b/?", "buckets"),
+        ("POST", r"/storage/v1/b/?", "create_bucket"),
+        ("POST|PUT|DELETE", r"(?:/resumable)?/upload/storage/v1/b/(?P<bucket>[^/]+)/o/?", "upload"),
+        ("GET|POST", r"/_fake/(?P<name>[a-z]+)", "fake"),
+    ]
+]
+
+
+class Hangup(Exception):
+    """The connection is of no more use."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection. ``fake`` is set by the server's subclass."""
+
+    fake: ClassVar[FakeGcs]
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server_version = "FakeGcs"
+    sys_version = ""
+
+    def _serve(self) -> None:
+        self._left = int(self.headers.get("Content-Length") or 0)
+        self._fault: Fault | None = None
+        try:
+            ask = self._ask()
+            self._fault = self.fake.arrived(ask)
+            reply = self._played(ask)
+        except ApiError as error:
+            reply = Reply(error.status, {"Content-Type": "application/json", **error.headers}, error.body())
+            ask = None
+        except (Hangup, OSError):
+            self.close_connection = True
+            return
+        try:
+            self._drain()
+            self._send(reply)
+        except (Hangup, OSError):
+            self.close_connection = True
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = _serve  # noqa: N815 - names that http.server asks for
+
+    def _ask(self) -> Ask:
+        parts = urlsplit(self.path)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        for methods, pattern, kind in _ROUTES:
+            match = pattern.match(parts.path)
+            if match is not None and self.command in methods.split("|"):
+                found = {key: _decoded(text) for key, text in match.groupdict().items()}
+                return self._classed(kind, query, found)
+        raise ApiError(404, "notFound", f"No such method: {self.command} {parts.path}")
+
+    def _classed(self, kind: str, query: dict[str, str], found: dict[str, str]) -> Ask:
+        name = found.get("name", "")
+        if kind == "stat" and query.get("alt") == "media":
+            kind = "get"
+        elif kind == "upload":
+            kind = self._upload_kind(query)
+            name = query.get("name", "") or self.fake.api.sessions.name_of(query.get("upload_id", ""))
+        target = (found.get("to_bucket", ""), found.get("to_name", ""))
+        return Ask(kind, found.get("bucket", ""), name, query, self.headers, self._left, self._piece, target)
+
+    def _upload_kind(self, query: dict[str, str]) -> str:
+        if "upload_id" not in query:
+            return "session" if query.get("uploadType") == "resumable" else "write"
+        if self.command == "DELETE":
+            return "cancel"
+        return "status" if self.headers.get("Content-Range", "").startswith("bytes */") and not self._left else "chunk"
+
+    def _played(self, ask: Ask) -> Reply:
+        """The reply, with the faults of before and within the request played. Raises ApiError, Hangup."""
+        fault = self._fault
+        if fault is None or (ask.kind == "get" and fault.action != "status"):
+            return self._answer(ask)
+        if fault.at == "first":
+            self._break(fault)
+        if fault.at == "middle" and ask.length:
+            ask = _cut(ask, lambda: self._break(fault))
+        reply = self._answer(ask)
+        if fault.at == "last":
+            self._break(fault)
+        return reply
+
+    def _answer(self, ask: Ask) -> Reply:
+        if ask.kind == "fake":
+            return Reply(200, {"Content-Type": "application/json"}, json.dumps(self.fake.told(ask)).encode())
+        self.fake.authorise(ask)
+        return self.fake.api.answer(ask)
+
+    def _break(self, fault: Fault) -> None:
+        """Play a fault that needs no body of ours. Corrupt, drip: nothing here."""
+        if fault.action == "status":
+            headers = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
+            raise ApiError(fault.status, fault.reason or "fault", fault.message or f"Fault {fault.status}", headers)
+        if fault.action == "slow":
+            self.fake.stopped.wait(fault.seconds)
+        elif fault.action == "stall":
+            self._wait_for_the_client()
+            raise Hangup
+        elif fault.action in {"reset", "short"}:
+            self._hang_up(reset=fault.action == "reset")
+            raise Hangup
+
+    def _send(self, reply: Reply) -> None:
+        fault = self._fault
+        size = reply.end - reply.start if reply.version else len(reply.body)
+        self.send_response(reply.status, "Resume Incomplete" if reply.status == 308 else None)
+        for key, value in reply.headers.items():
+            self.send_header(key, value)
+        if reply.status not in {204, 304}:
+            self.send_header("Content-Length", str(size))
+        if fault is not None and fault.at == "first" and reply.version is not None:
+            self._break(fault)
+        self.end_headers()
+        if self.command != "HEAD" and size:
+            self._send_body(reply, size)
+
+    def _send_body(self, reply: Reply, size: int) -> None:
+        fault = self._fault if reply.version is not None or (self._fault and self._fault.action == "corrupt") else None
+        turn = {"first": 0, "middle": size // 2, "last": size - 1}[fault.at] if fault else size
+        at = 0
+        while at < size:
+            piece = self._bytes(reply, at, min(at + PIECE_BYTES, size, turn if at < turn else size))
+            if fault is not None and at == turn:
+                self._break(fault)
+                if fault.action == "corrupt":
+                    piece = bytes([piece[0] ^ 0xFF]) + bytes(piece[1:])
+                if fault.action == "drip":
+                    self._drip(piece, fault.seconds)
+                    at += len(piece)
+                    turn = at
+                    continue
+            self.fake.pace(len(piece))
+            self.wfile.write(piece)
+            at += len(piece)
+
+    def _bytes(self, reply: Reply, start: int, end: int) -> bytes | memoryview:
+        if reply.version is None:
+            return reply.body[start:end]
+        return reply.version.read(reply.start + start, reply.start + end)
+
+    def _drip(self, piece: bytes | memoryview, seconds: float) -> None:
+        for at in range(len(piece)):
+            if self.fake.stopped.wait(seconds):
+                raise Hangup
+            self.wfile.write(piece[at : at + 1])
+
+    def _piece(self) -> bytes:
+        """The next bytes of the request's body; b"" at its end. Raises Hangup when the client breaks off."""
+        if not self._left:
+            return b""
+        data = self.rfile.read1(min(self._left, PIECE_BYTES))
+        if not data:
+            raise Hangup
+        self._left -= len(data)
+        self.fake.pace(len(data))
+        return data
+
+    def _drain(self) -> None:
+        """Read what is left of a body, so that the connection can go on; a long rest is not worth it."""
+        if self._left > 1 << 20:
+            self.close_connection = True
+            return
+        while self._piece():
+            pass
+
+    def _wait_for_the_client(self) -> None:
+        """Until it closes its end (or the server stops). What it still sends is thrown away."""
+        while not self.fake.stopped.is_set():
+            ready, _, _ = select.select([self.connection], [], [], 0.1)
+            if ready and not self.connection.recv(PIECE_BYTES):
+                return
+
+    def _hang_up(self, *, reset: bool) -> None:
+        if reset:  # no lingering: the kernel answers with RST
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.rfile.close()
+            self.wfile.close()
+            self.connection.close()
+        else:
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
+        """Nothing: the server keeps its own log."""
+        del format, args
+
+
+def _decoded(text: str | None) -> str:
+    try:
+        return unquote(text or "", errors="strict")
+    except UnicodeDecodeError:
+        raise ApiError(400, "invalid", "The specified object name is not valid UTF-8.") from None
+
+
+def _cut(ask: Ask, broken: Callable[[], None]) -> Ask:
+    """The same request, whose body breaks when half of it has been read."""
+    seen = 0
+
+    def pieces() -> bytes:
+        nonlocal seen
+        piece = ask.pieces()
+        if seen <= ask.length // 2 < seen + len(piece):
+            broken()
+        seen += len(piece)
+        return piece
+
+    return Ask(ask.kind, ask.bucket, ask.name, ask.query, ask.headers, ask.length, pieces, ask.target)
