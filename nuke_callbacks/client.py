@@ -105,12 +105,17 @@ class Client:
                     answers += self._keep(self._leases.scope(write), part, reply)
         return answers
 
-    def begin_frame(self, write: str, frame: int, outputs: Iterable[Output]) -> List[str]:
-        """Open the scope of this frame of this Write; where each output is to be written, in order."""
+    def begin_frame(self, write: str, frame: int, outputs: Iterable[Output], keep: bool = False) -> List[str]:
+        """Open the scope of this frame of this Write; where each output is to be written, in order.
+
+        What stands there is removed, unless `keep` says that it is being written (a movie's later frames).
+        """
         scope = Scope(write, frame, outputs)
         with self._locked():
             self._leases.end(write)
-            reply = self._call("frame", state="begin", write=write, frame=frame, outputs=scope.outputs)
+            reply = self._call(
+                "frame", state="resume" if keep else "begin", write=write, frame=frame, outputs=scope.outputs
+            )
             paths = [str(path) for path in reply.get("outputs", ())]
             if len(paths) != len(scope.outputs):
                 told = "frame begin: %d outputs, %d places" % (len(scope.outputs), len(paths))

@@ -122,14 +122,12 @@ class Hooks:
             return
         outputs = surface.outputs_of(self._nuke, node, frame)
         movie = self._movies.get(write)
-        if movie is None:
-            places = self.client.begin_frame(write, frame, outputs)
-            if names.holds_all_frames(surface.pattern_of(self._nuke, node)):
-                movie = self._movies[write] = Movie(outputs, places, self._clock())
-        else:
-            outputs, places = [], self.client.begin_frame(write, frame, [])
+        if movie is not None:
+            outputs = movie.outputs
+        places = self.client.begin_frame(write, frame, outputs, keep=movie is not None)
+        if movie is None and names.holds_all_frames(surface.pattern_of(self._nuke, node)):
+            self._movies[write] = Movie(outputs, places, self._clock())
         own = {output.name for output in outputs} | set(places)
-        own.update(output.name for output in (movie.outputs if movie else ()))
         needed = [entry for entry in surface.dependencies_of(self._nuke, node, frame) if entry.name not in own]
         self._bring_in(needed, write, frame)
         self._raise_kept(frame, write)
