@@ -5,10 +5,10 @@ What commands call (import from the submodules; nothing is imported here, so tha
     from jit_render.farm.submit import Options, prepare, submit
         Options(chunk=0, proxy=False, allow_missing=False, latest=False, force=False, show="", user="",
                 environment={}, renderer="", budgets=None)                        0 and "": what the settings say
-        prepare(settings, script_path: Path, frames: str, writes: Sequence[str], views: Sequence[str],
-                options: Options, clock: Clock) -> Submission                     .spec .notes (echo them) .script
-        submit(store, submission) -> Submitted                                    .spec .home .action .message
-                                                                                  action: new | resumed | nothing
+        prepare(settings, script_path, *, frames: str, clock: Clock, writes=(), views=(), options=None) -> Submission
+            .spec .notes (echo them) .script          raises UsageError and its kin; touches no bucket
+        submit(store, submission, clock) -> Submitted
+            .spec .home .action ("new" | "resumed" | "nothing") .there .message
     from jit_render.farm.local import LocalEngine, LocalOptions, Chaos, Progress
         LocalOptions(workers=2, shared_cache=True, chaos=None, on_progress=None)
         LocalEngine(settings, store, clock, options)
