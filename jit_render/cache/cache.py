@@ -1,0 +1,350 @@
+"""The cache of one node: objects of the bucket on the node's own disk.
+
+An object is known by its identity (bucket, name, generation), and content under one identity never changes. So there
+is no staleness to manage, and everything here is about four other things:
+
+* *Nothing partial or wrong is ever seen.* Bytes arrive under a temporary name and get their own when size and crc32c
+  are those that were asked for (transfer.py). What another boot of the machine left is re-read before it is
+  believed, for it was never synced. A copy found bad is thrown away and fetched again, also from under a lease: a
+  reader of it then fails loudly, which beats wrong pixels.
+* *One fetch per object*, however many ask (fetch.py).
+* *Bounded.* Room is booked before a download and made by evicting what was used longest ago (eviction.py). What a
+  holder has been handed is leased (leases.py) and stays until `release`.
+* *It survives.* The index (index.py) makes the next start warm and instant. Whatever a crash left is put right in
+  the background (reconcile.py). A broken index is an empty cache; a full or failing disk is an error of one
+  request (health.py), never the end of the agent.
+
+One thread, that of the asyncio loop, owns all state, so there are no locks; every method is called there. Only bytes
+move in other threads.
+
+INVARIANT: a leased digest has an entry, and its file is there, whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from jit_render.cache import files, schema
+from jit_render.cache.adopting import Adopter
+from jit_render.cache.carrier import Carrier
+from jit_render.cache.eviction import Space
+from jit_render.cache.fetch import Fetches, Flight, Waiter
+from jit_render.cache.health import DiskHealth
+from jit_render.cache.index import Entry, Index
+from jit_render.cache.layout import Layout, take_lock, this_boot
+from jit_render.cache.leases import Leases
+from jit_render.cache.pins import KEPT_SECONDS, Pins
+from jit_render.cache.reconcile import Reconciler
+from jit_render.cache.transfer import Gate, Progress, is_intact
+from jit_render.cache.values import Acquired, CacheLimits, CacheStats, ClearReport, Priority, VerifyReport
+from jit_render.cache.view import ViewTree
+from jit_render.model.clock import Clock
+from jit_render.model.errors import CacheError, PrefetchSkipped, TransientStoreError
+from jit_render.model.identity import ObjectId, ObjectInfo, ObjectUrl
+from jit_render.store.port import Store
+
+ELECTIONS = 3
+"""How often one caller joins or leads a flight before a passing failure is its own."""
+FLUSH_SECONDS = 0.5
+CLOSE_GRACE_SECONDS = 5.0
+MOST_PREFETCHES = 1000
+_log = logging.getLogger(__name__)
+
+
+class NodeCache:
+    """One cache folder, owned by this process until `close`."""
+
+    def __init__(
+        self, layout: Layout, limits: CacheLimits, store: Store, *, clock: Clock, lock: int, boot: str
+    ) -> None:
+        """Use `open`."""
+        self._layout = layout
+        self._lock = lock
+        self._limits = limits
+        self._clock = clock
+        self._boot = boot
+        self._index = open_index(layout)
+        self._leases = Leases()
+        self._pins = Pins(self._index, clock)
+        self._housekeeping = ThreadPoolExecutor(2, "cache-housekeeping")
+        self._gate = Gate()
+        self._health = DiskHealth(str(layout.root), clock)
+        self.view = ViewTree(layout, self._dispose)
+        self._space = Space(layout, limits, self._index, self._leases, self.view.unlink_to)
+        self._carrier = Carrier(
+            layout, store, self._index, self._space, self._health,
+            gate=self._gate, boot=boot, width=limits.fetchers, discard=self._discard,
+        )  # fmt: skip
+        self._fetches = Fetches(limits.fetchers, self._admit, self._carrier.carry, self._land)
+        self._space.fetches = self._fetches
+        self._adopter = Adopter(layout, self._index, self._space, boot)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._hits = 0
+        self._misses = 0
+        self._quarantined = 0
+
+    @classmethod
+    def open(
+        cls, root: Path, limits: CacheLimits, store: Store, clock: Clock, *, boot_id: str | None = None
+    ) -> NodeCache:
+        """Take the cache at `root` for this process. Raises CacheLocked, CacheUnusable.
+
+        Instant whatever its size: nothing is scanned before the first answer.
+        """
+        layout = Layout(Path(files.absolute(root)))
+        layout.make()
+        lock = take_lock(layout)
+        try:
+            return cls(layout, limits, store, clock=clock, lock=lock, boot=boot_id or this_boot())
+        except BaseException:
+            os.close(lock)
+            raise
+
+    async def start(self) -> None:
+        """Begin the background work: what a crash left, writing the index."""
+        for leftover in files.names_in(str(self._layout.incoming)):
+            if not self._layout.is_ours(leftover):
+                self._dispose(f"{self._layout.incoming}/{leftover}")
+        self._space.make_room(0)
+        self._tasks = [asyncio.create_task(self._keep_writing()), asyncio.create_task(self._reconcile())]
+
+    def lease_cached(self, holder: str, object_id: ObjectId) -> Path | None:
+        """The object for `holder`, if it is here and can be believed without reading it. Never waits."""
+        path = self._lease(holder, object_id.digest)
+        if path is not None:
+            self._hits += 1
+        return path
+
+    async def acquire(self, holder: str, info: ObjectInfo, priority: Priority = Priority.DEMAND) -> Acquired:
+        """Bring the object here if it is not, and lease it for `holder` until `release`; ``""`` leases nothing.
+
+        Raises StoreError, CacheTooSmall, DiskFull, DiskFailing, HostilePath; PrefetchSkipped for a prefetch that
+        would be in the way.
+        """
+        began = self._clock.monotonic()
+        digest = info.id.digest
+        for election in range(1, ELECTIONS + 1):
+            path = self._lease(holder, digest) if self._agrees(digest, info) else None
+            if path is not None:
+                self._hits += 1
+                return Acquired(path, True, self._clock.monotonic() - began, 0)
+            if priority is Priority.PREFETCH and self._fetches.waiting() >= MOST_PREFETCHES:
+                raise PrefetchSkipped(f"{info.id}: not prefetched, {MOST_PREFETCHES} others wait already.")
+            waiter, leads = self._fetches.join(info, holder, priority)
+            try:
+                landing = await waiter.future
+            except asyncio.CancelledError:
+                self._fetches.leave(digest, waiter)
+                raise
+            except (TransientStoreError, PrefetchSkipped):
+                if leads or election == ELECTIONS:
+                    raise
+                continue
+            self._hits, self._misses = self._hits + landing.hit, self._misses + (not landing.hit)
+            return Acquired(
+                landing.path, landing.hit, self._clock.monotonic() - began, landing.fetched_bytes if leads else 0
+            )
+        raise AssertionError("unreachable: the last election returns or raises")
+
+    def release(self, holder: str) -> None:
+        """End all leases of `holder`. What it still waits for is given up."""
+        freed = self._leases.release(holder)
+        self._fetches.forget(holder)
+        if freed:
+            self._space.drop_surplus()
+            if self._space.charged() > self._limits.limit_bytes:
+                self._space.make_room(0)
+            self._fetches.room_changed()
+
+    def adopt(self, info: ObjectInfo, source: Path) -> Path:
+        """Move a published output, a file on this file system that nobody writes any more, in under its identity.
+
+        Without ``info.crc32c`` it is read here and now. Evicts for it; where everything is held, it stands outside the
+        limit until it can go. Raises CacheError where the file cannot be moved.
+        """
+        return self._adopter.adopt(info, source)
+
+    def pin(self, job: str, url: ObjectUrl) -> ObjectInfo | None:
+        """The version of `url` that `job` saw first, if any."""
+        return self._pins.get(job, url)
+
+    def remember_pin(self, job: str, info: ObjectInfo) -> ObjectInfo:
+        """Pin `info` for `job` unless its place is pinned already; gives the version that holds."""
+        return self._pins.add(job, info)
+
+    def stats(self) -> CacheStats:
+        """The cache at this moment."""
+        return CacheStats(
+            limit_bytes=self._limits.limit_bytes,
+            used_bytes=self._index.used_bytes,
+            reserved_bytes=sum(self._space.booked.values()),
+            leased_bytes=self._leases.leased_bytes,
+            entries=self._index.entries,
+            leased_entries=len(self._leases),
+            hits=self._hits,
+            misses=self._misses,
+            evictions=self._space.evictions,
+            evicted_bytes=self._space.evicted_bytes,
+            quarantined=self._quarantined,
+            fetched_bytes=self._carrier.fetched_bytes,
+            fetches=self._carrier.fetches,
+            fetches_running=len(self._fetches.running),
+            fetches_queued=self._fetches.queued,
+            disk_errors=self._health.errors,
+        )
+
+    async def verify(self, progress: Progress | None = None) -> VerifyReport:
+        """Re-read every entry against its crc32c and throw bad ones away, held or not.
+
+        `progress` is told entries and bytes so far.
+        """
+        await self._index.flush(self._housekeeping)
+        checked = checked_bytes = 0
+        bad: list[str] = []
+        first = b""
+        while page := self._index.between(first, None):
+            for row in page:
+                if not await self._is_good(row.digest):
+                    bad.append(str(row))
+                checked, checked_bytes = checked + 1, checked_bytes + row.size_bytes
+                if progress is not None:
+                    progress(checked, checked_bytes)
+            first = bytes.fromhex(page[-1].digest) + b"\0"
+        return VerifyReport(checked, checked_bytes, tuple(bad))
+
+    async def clear(self) -> ClearReport:
+        """Remove everything that nobody holds."""
+        removed = removed_bytes = 0
+        for entry in self._index.oldest(lambda digest: digest in self._leases or digest in self._fetches.flights):
+            self._space.forget(entry)
+            removed, removed_bytes = removed + 1, removed_bytes + entry.size_bytes
+            if removed % 256 == 0:
+                await asyncio.sleep(0)
+        await self._space.removed()
+        return ClearReport(removed, removed_bytes, self._index.entries, self._index.used_bytes)
+
+    async def close(self) -> None:
+        """Stop fetching, write the index, let go of the folder."""
+        self._gate.shut()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._fetches.close(CLOSE_GRACE_SECONDS)
+        await self._index.flush(self._housekeeping)
+        self._carrier.close()
+        self._space.close()
+        self._housekeeping.shutdown(wait=True)
+        self._index.close()
+        os.close(self._lock)
+
+    def check(self) -> None:
+        """Raise AssertionError where an invariant does not hold. Reads the whole index and looks at the disk."""
+        self._index.check()
+        self._leases.check()
+        self._fetches.check()
+        self._space.check()
+        self.view.check()
+        for digest in self._leases.digests:
+            entry = self._index.get(digest)
+            assert entry is not None, digest
+            assert Path(self._layout.object_path(digest, entry.name)).stat().st_size == entry.size_bytes
+
+    def _lease(self, holder: str, digest: str) -> Path | None:
+        entry = self._index.get(digest)
+        if entry is None or entry.boot != self._boot:
+            return None
+        path = self._layout.object_path(digest, entry.name)
+        if files.size_of(path) != entry.size_bytes:
+            _log.warning("cache %s: %s was removed or changed by somebody else", self._layout.root, entry)
+            self._discard(entry)
+            return None
+        self._leases.add(holder, digest, entry.size_bytes)
+        self._index.touch(entry)
+        self._space.unread.pop(digest, None)
+        return Path(path)
+
+    def _agrees(self, digest: str, info: ObjectInfo) -> bool:
+        """Is the entry, if any, what was asked for? If not, whoever carries it finds that out for good."""
+        entry = self._index.get(digest)
+        return entry is None or self._carrier.agrees(entry, info)
+
+    def _admit(self, flight: Flight) -> bool:
+        if self._index.get(flight.digest) is not None:
+            return True
+        self._health.admit()
+        return self._space.admit(flight)
+
+    def _land(self, flight: Flight, waiter: Waiter) -> None:
+        if waiter.holder:
+            self._leases.add(waiter.holder, flight.digest, flight.info.size_bytes)
+        if flight.priority is Priority.PREFETCH:
+            self._space.unread[flight.digest] = flight.info.size_bytes
+
+    def _discard(self, entry: Entry) -> None:
+        """A copy that cannot be believed goes, whoever holds it."""
+        self._quarantined += 1
+        self._leases.revoke(entry.digest)
+        self._space.forget(entry)
+
+    async def _is_good(self, digest: str) -> bool:
+        entry = self._index.get(digest)
+        if entry is None or digest in self._fetches.flights:
+            return True
+        path = self._layout.object_path(digest, entry.name)
+        check: Callable[[], bool] = lambda: is_intact(path, entry.size_bytes, entry.crc32c)  # noqa: E731
+        try:
+            intact = await asyncio.get_running_loop().run_in_executor(self._housekeeping, check)
+        except OSError as error:
+            self._health.failed(error)
+            intact = False
+        if self._index.get(digest) is not entry:
+            return True  # evicted or replaced while it was read
+        if intact:
+            entry.boot = self._boot
+        else:
+            self._discard(entry)
+        return intact
+
+    def _dispose(self, aside: str) -> None:
+        self._space.dispose(aside)
+
+    async def _keep_writing(self) -> None:
+        while True:
+            await self._index.changed.wait()
+            await asyncio.sleep(FLUSH_SECONDS)
+            await self._index.flush(self._housekeeping)
+
+    async def _reconcile(self) -> None:
+        try:
+            await self._index.forget_pins(self._housekeeping, self._clock.wall() - KEPT_SECONDS)
+            await Reconciler(self._layout, self._index, self._leases, self._space, self.view, self._housekeeping).run()
+        except (OSError, CacheError) as error:
+            _log.warning(
+                "cache %s: what a crash may have left could not all be put right: %s", self._layout.root, error
+            )
+
+
+def open_index(layout: Layout) -> Index:
+    """The index of this cache, empty where it was broken. Makes do without a file where the disk has no room."""
+    try:
+        connections, fresh = schema.connect(layout.index)
+    except sqlite3.OperationalError as error:
+        _log.warning("index %s cannot be opened (%s); this run keeps it in memory", layout.index, error)
+        connections, fresh = schema.in_memory(), True
+    if fresh:
+        _set_aside(layout)
+    return Index(layout.index, connections)
+
+
+def _set_aside(layout: Layout) -> None:
+    """Objects without an index are of no use; `start` removes what lies in incoming/."""
+    with contextlib.suppress(OSError):
+        layout.objects.rename(f"{layout.incoming}/without-index-{os.urandom(4).hex()}")
+    layout.objects.mkdir(mode=0o700, exist_ok=True)
