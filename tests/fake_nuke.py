@@ -63,6 +63,7 @@ class Nuke(types.ModuleType):
         self._frame = 1
         self.filters = []
         self.callbacks = {"before_frame": [], "after_frame": [], "after": []}
+        self.folders = []
         self.modes = []
         self.localization = types.SimpleNamespace(setMode=self.modes.append)
 
@@ -94,7 +95,7 @@ class Nuke(types.ModuleType):
         return list(self._views)
 
     def pluginPath(self):  # noqa: N802
-        return []
+        return list(self.folders)
 
     def filename(self, node, i=0):
         knob = node.knob("file")
