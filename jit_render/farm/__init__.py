@@ -23,7 +23,7 @@ What commands call (import from the submodules; nothing is imported here, so tha
     from jit_render.farm.control import cancel, retry, read_logs, frame_rows
         cancel(store, home, clock, by) -> None     retry(store, home) -> FrameSet | None (what is left; un-cancels)
         read_logs(store, home, task=None, attempt=None) -> Iterator[Log]          .task .attempt .text
-        frame_rows(store, home) -> list[FrameRow]                                 .frame .state .task .attempt .seconds
+        frame_rows(store, home, clock, frames=None) -> list[FrameRow]              .frame .state .task .attempt .seconds
     from jit_render.farm.verify import verify_job
         verify_job(store, home, scratch: Path, frames=None) -> VerifyReport       .ok .frames_verified .problems
     from jit_render.farm.pull import pull
