@@ -1,0 +1,80 @@
+"""``python -m jit_render.agent``: one agent in the foreground. Its log goes to standard error."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from jit_render.agent.launch import FAILURE_PREFIX, socket_path
+from jit_render.agent.settings import AgentSettings
+from jit_render.model.clock import SystemClock
+from jit_render.model.errors import ConfigError, JitRenderError
+from jit_render.model.settings import Settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run an agent until it ends; its exit code."""
+    os.umask(0o077)  # nothing in the cache is anybody else's business
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        asyncio.run(_serve(_settings(arguments)))
+    except JitRenderError as error:
+        print(f"{FAILURE_PREFIX}{error.kind}: {error}", file=sys.stderr, flush=True)  # noqa: T201 - for who waits
+        return error.exit_code
+    return 0
+
+
+async def _serve(settings: AgentSettings) -> None:
+    from jit_render.agent.node import Node
+    from jit_render.agent.server import Server
+    from jit_render.store import open_store
+
+    clock = SystemClock()
+    await Server(Node(settings, open_store(settings.store, clock), clock)).run()
+
+
+def _settings(arguments: Sequence[str] | None) -> AgentSettings:
+    options = _parser().parse_args(arguments)
+    try:
+        sections = json.loads(options.settings)
+        settings = Settings.model_validate({name: sections[name] for name in ("cache", "store") if name in sections})
+    except (ValueError, TypeError) as error:
+        told = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise ConfigError(f"--settings cannot be read: {told}; give the cache and store sections as JSON.") from None
+    root: Path = options.cache.expanduser().absolute()
+    return AgentSettings(
+        root=root,
+        socket=options.socket or socket_path(root),
+        cache=settings.cache,
+        store=settings.store,
+        idle_seconds=options.idle_seconds,
+        grace_seconds=options.grace,
+        metrics_port=options.metrics_port,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m jit_render.agent", description="The agent of one node cache.")
+    parser.add_argument("--cache", type=Path, required=True, metavar="FOLDER", help="the cache's root")
+    parser.add_argument("--socket", type=Path, metavar="PATH", help="default: agent.sock in the cache")
+    parser.add_argument("--settings", default="{}", metavar="JSON", help="the cache and store sections")
+    parser.add_argument("--idle-seconds", type=float, default=600.0, help="leave when unused for so long; 0: never")
+    parser.add_argument("--grace", type=float, default=30.0, help="seconds to finish after SIGTERM")
+    parser.add_argument("--metrics-port", type=int, default=0, help="on 127.0.0.1; 0: none, -1: any free port")
+    return parser
+
+
+if __name__ == "__main__":
+    code = main()
+    logging.shutdown()
+    sys.stderr.flush()
+    # Not sys.exit: that would wait for upload threads, whose work the next agent does again anyway.
+    os._exit(code)

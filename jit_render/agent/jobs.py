@@ -1,0 +1,103 @@
+"""The jobs this agent has been asked to serve: their specs, and which object a name stands for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any
+
+from jit_render.cache import ViewTree
+from jit_render.model.errors import JobError, JobNotFound, ObjectNotFound
+from jit_render.model.identity import ObjectInfo, ObjectUrl
+from jit_render.model.pathmap import Mode, PathMap
+from jit_render.store.port import Store
+
+NEGATIVE_SECONDS = 5.0  # how long "the bucket has none" is believed; longer would hide a plate that just arrived
+MOST_NEGATIVES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """The object a name stands for (its key may hold placeholders) and whether it may be written."""
+
+    url: ObjectUrl
+    mode: Mode
+
+
+@dataclass(slots=True)
+class Job:
+    """One job as the agent needs it."""
+
+    home: ObjectUrl
+    id: str
+    path_map: PathMap
+    latest: bool
+    view: ViewTree
+    _absent_until: dict[ObjectUrl, float] = field(default_factory=dict)
+    _looking: dict[ObjectUrl, asyncio.Task[ObjectInfo]] = field(default_factory=dict)
+
+    def locate(self, name: str) -> Located | None:
+        """The object of `name`, which may also be a path in this job's view; None: unmapped. Raises HostilePath."""
+        url = self.view.url_of(self.id, name)  # first: a rule's prefix may hold the cache's own disk
+        if url is not None:
+            mode = self.path_map.mode_of(url)
+            return None if mode is None else Located(url, mode)
+        mapped = self.path_map.find(name)
+        return None if mapped is None else Located(mapped.url, mapped.mode)
+
+    def is_absent(self, url: ObjectUrl, now: float) -> bool:
+        """Whether the bucket had no `url` a moment ago (monotonic seconds)."""
+        return self._absent_until.get(url, 0.0) > now
+
+    def remember_absent(self, url: ObjectUrl, now: float) -> None:
+        if len(self._absent_until) >= MOST_NEGATIVES:
+            self._absent_until.clear()
+        self._absent_until[url] = now + NEGATIVE_SECONDS
+
+    async def look_once(self, url: ObjectUrl, look: Callable[[], Coroutine[Any, Any, ObjectInfo]]) -> ObjectInfo:
+        """One metadata request for `url` however many ask at once; it goes on when one of them leaves."""
+        task = self._looking.get(url)
+        if task is None:
+            task = self._looking[url] = asyncio.ensure_future(look())
+            task.add_done_callback(lambda done: (self._looking.pop(url, None), done.cancelled() or done.exception()))
+        return await asyncio.shield(task)
+
+
+class Jobs:
+    """Loads each job's spec once."""
+
+    def __init__(self, store: Store, view: ViewTree, threads: Executor) -> None:
+        self._store = store
+        self._view = view
+        self._threads = threads
+        self._loading: dict[ObjectUrl, asyncio.Task[Job]] = {}
+
+    async def open(self, home: ObjectUrl) -> Job:
+        """The job whose folder is at `home`. Raises JobNotFound, JobError, StoreError."""
+        task = self._loading.get(home)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = self._loading[home] = asyncio.ensure_future(self._load(home))
+        return await asyncio.shield(task)
+
+    async def _load(self, home: ObjectUrl) -> Job:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, home)
+
+    def _read(self, home: ObjectUrl) -> Job:
+        from pydantic import ValidationError
+
+        from jit_render.model.job import JobPaths, JobSpec  # 60 ms of imports that a starting agent does not wait for
+
+        url = JobPaths(home).spec
+        try:
+            data, _ = self._store.read(url)
+        except ObjectNotFound:
+            raise JobNotFound(f"there is no job at {home}: {url} is missing; submit it first.") from None
+        try:
+            spec = JobSpec.model_validate_json(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise JobError(f"{url} cannot be read ({where}: {first['msg']}); is this release older than it?") from None
+        return Job(home, spec.id, spec.path_map, spec.latest, self._view)

@@ -1,0 +1,242 @@
+"""A name becomes a file on this disk, or a reason why there is none.
+
+Under a *read* rule: the version this job has pinned (at first touch), from the cache or fetched, held for the scope
+that asks, and linked at its place in the job's view. That the bucket has none is believed for a few seconds.
+
+Under a *write* rule the same name may be an output about to be written, one in the making, one on its way to the
+bucket, or one that is there. What is whole is given, in that order of freshness; what another process is still
+writing never is. What is nowhere is answered with its place, because Nuke may be about to write it there.
+
+*Absent* is said only when the bucket says so; whatever keeps it from answering is *failed*.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+
+from jit_render.agent import answers, siblings
+from jit_render.agent.answers import Answer
+from jit_render.agent.jobs import Job, Located
+from jit_render.agent.outputs import Outputs, is_left_whole, is_link_to, put_link, remove_incomplete
+from jit_render.agent.scope import Scope
+from jit_render.agent.uploads import Uploads
+from jit_render.cache import NodeCache, Priority
+from jit_render.model.clock import Clock
+from jit_render.model.errors import GenerationGone, JitRenderError, ObjectNotFound
+from jit_render.model.frames import is_pattern
+from jit_render.model.identity import ObjectInfo, ObjectUrl
+from jit_render.store.port import Store
+
+LOG = logging.getLogger(__name__)
+MOST_OVERWRITES = 3  # of an object that is followed and not pinned, between asking what it is and fetching it
+PREFETCH_LOOKS = 4  # metadata requests at a time, so that a demand finds a free thread
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """On whose behalf a name is looked for."""
+
+    job: Job
+    session: int
+    scope: Scope
+
+
+class Resolver:
+    """Answers `resolve` and `ensure`."""
+
+    def __init__(
+        self, *, cache: NodeCache, store: Store, outputs: Outputs, uploads: Uploads, threads: Executor, clock: Clock
+    ) -> None:
+        self._cache = cache
+        self._store = store
+        self._outputs = outputs
+        self._uploads = uploads
+        self._threads = threads
+        self._clock = clock
+        self._prefetches: set[asyncio.Task[None]] = set()
+        self._prefetching: set[tuple[str, ObjectUrl]] = set()
+        self._looks = asyncio.Semaphore(PREFETCH_LOOKS)
+        self.is_draining = False
+
+    def quick(self, asker: Asker, name: str) -> Answer | None:
+        """The answer where no waiting is needed: a pinned object that is here. None: ask `resolve`."""
+        try:
+            located = asker.job.locate(name)
+            if located is None:
+                return answers.unmapped(name)
+            if located.mode != "read" or self._is_place_only(name, located.url):
+                return None
+            info = self._known(asker, located.url)
+            if info is None:
+                return None
+            path = self._cache.lease_cached(asker.scope.holder, info.id)
+            if path is None:
+                return None
+            asker.scope.leased(info, hit=True)
+            return answers.local(name, asker.job.view.link(asker.job.id, located.url, path), located.url, leased=True)
+        except (JitRenderError, OSError) as error:
+            return answers.failed(name, error)
+
+    async def resolve(self, asker: Asker, name: str, *, must_exist: bool = False) -> Answer:
+        """Where `name` is. With `must_exist`, an output that is nowhere is absent and not its place."""
+        url: ObjectUrl | None = None
+        try:
+            located = asker.job.locate(name)
+            if located is None:
+                return answers.unmapped(name)
+            url = located.url
+            if self._is_place_only(name, url):
+                place = asker.job.view.place(asker.job.id, url)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                return answers.local(name, place, url, leased=False)
+            if located.mode == "read":
+                return await self._input(asker, name, url)
+            return await self._output(asker, name, url, must_exist=must_exist)
+        except (JitRenderError, OSError) as error:
+            return answers.failed(name, error, url)
+
+    async def ensure(self, asker: Asker, wanted: Sequence[tuple[str, str]]) -> list[Answer]:
+        """All of `wanted` (name, on_error) at once; in order."""
+        folders = siblings.Folders(self._store, self._threads)
+        return list(await asyncio.gather(*(self._ensure_one(asker, folders, *each) for each in wanted)))
+
+    async def _ensure_one(self, asker: Asker, folders: siblings.Folders, name: str, on_error: str) -> Answer:
+        answer = await self.resolve(asker, name, must_exist=True)
+        if answer["state"] != "absent" or on_error != siblings.NEAREST_FRAME:
+            return answer
+        try:
+            near = await folders.nearest(ObjectUrl.parse(answer["object"]))
+        except JitRenderError as error:
+            return answers.failed(name, error)
+        for url in near:
+            found = await self.resolve(asker, str(asker.job.view.place(asker.job.id, url)), must_exist=True)
+            if found["state"] == "failed":
+                return {**found, "name": name}
+        answer["reason"] = f"in place instead: {', '.join(url.name for url in near)}" if near else ""
+        return answer
+
+    def prefetch(self, asker: Asker, names: Sequence[str]) -> None:
+        """Begin to fetch `names`, after everything that somebody waits for."""
+        for name in names:
+            try:
+                located = asker.job.locate(name)
+            except JitRenderError:
+                continue  # said when it is asked for in earnest
+            if located is None or self.is_draining or self._is_place_only(name, located.url):
+                continue
+            if located.mode != "read" or (asker.job.id, located.url) in self._prefetching:
+                continue
+            task = asyncio.ensure_future(self._prefetch(asker, located))
+            self._prefetches.add(task)
+            task.add_done_callback(self._prefetches.discard)
+
+    def stop_prefetching(self) -> None:
+        """From now on only what somebody waits for."""
+        self.is_draining = True
+        for task in self._prefetches:
+            task.cancel()
+
+    async def _prefetch(self, asker: Asker, located: Located) -> None:
+        key = (asker.job.id, located.url)
+        self._prefetching.add(key)
+        try:
+            async with self._looks:
+                info = self._known(asker, located.url) or await self._look(asker.job, located.url)
+            got = await self._cache.acquire("", info, Priority.PREFETCH)
+            asker.scope.tally.bytes_fetched += got.fetched_bytes
+        except (JitRenderError, OSError) as error:
+            LOG.debug("prefetch of %s: %s", located.url, error)  # whoever needs it will be told
+        finally:
+            self._prefetching.discard(key)
+
+    @staticmethod
+    def _is_place_only(name: str, url: ObjectUrl) -> bool:
+        """Patterns stand for many files, roots and names with a closing slash for folders: nothing to fetch."""
+        return not url.key or name.endswith(("/", "\\")) or is_pattern(url.key)
+
+    def _known(self, asker: Asker, url: ObjectUrl) -> ObjectInfo | None:
+        """The version this scope, or this job, has settled on."""
+        info = asker.scope.inputs.get(url)
+        return info or (None if asker.job.latest else self._cache.pin(asker.job.id, url))
+
+    async def _input(self, asker: Asker, name: str, url: ObjectUrl) -> Answer:
+        job = asker.job
+        for overwrites in range(MOST_OVERWRITES):
+            info = self._known(asker, url)
+            try:
+                info = info or await self._look(job, url)
+                path = await self._acquire(asker, info)
+            except ObjectNotFound:
+                return answers.absent(name, job.view.place(job.id, url), url)
+            except GenerationGone:
+                if not job.latest or overwrites == MOST_OVERWRITES - 1:
+                    raise
+                asker.scope.inputs.pop(url, None)
+                continue
+            break
+        return answers.local(name, job.view.link(job.id, url, path), url, leased=True)
+
+    async def _look(self, job: Job, url: ObjectUrl) -> ObjectInfo:
+        """The live version, which becomes this job's. Raises ObjectNotFound at once if it was just absent."""
+        if job.is_absent(url, self._clock.monotonic()):
+            raise ObjectNotFound(f"{url} does not exist.")
+        try:
+            info = await job.look_once(url, lambda: self._stat(url))
+        except ObjectNotFound:
+            job.remember_absent(url, self._clock.monotonic())
+            raise
+        return info if job.latest else self._cache.remember_pin(job.id, info)
+
+    async def _stat(self, url: ObjectUrl) -> ObjectInfo:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._store.stat, url)
+
+    async def _acquire(self, asker: Asker, info: ObjectInfo) -> Path:
+        path = self._cache.lease_cached(asker.scope.holder, info.id)
+        if path is not None:
+            asker.scope.leased(info, hit=True)
+            return path
+        got = await self._cache.acquire(asker.scope.holder, info)
+        asker.scope.leased(info, hit=got.hit, wait_seconds=got.wait_seconds, fetched_bytes=got.fetched_bytes)
+        return got.path
+
+    async def _output(self, asker: Asker, name: str, url: ObjectUrl, *, must_exist: bool) -> Answer:
+        job = asker.job
+        place = job.view.place(job.id, url)
+        writer = self._outputs.holder(job, url)
+        if writer == asker.session and not must_exist:
+            return answers.local(name, place, url, leased=False)
+        if writer is None:
+            spooled = self._uploads.spooled(str(job.home), url)
+            if spooled is not None:
+                if not is_link_to(place, spooled.path):
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    put_link(place, spooled.path)
+                self._uploads.lease(spooled, asker.scope.holder)
+                return answers.local(name, place, url, leased=True)
+            if await self._is_left_whole(job, url, place):
+                return answers.local(name, place, url, leased=False)
+        try:
+            info = asker.scope.inputs.get(url) or await self._stat(url)
+            path = await self._acquire(asker, info)
+        except ObjectNotFound:
+            if must_exist:
+                return answers.absent(name, place, url)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            return answers.local(name, place, url, leased=False)
+        # While somebody writes at the place it must not become a link: they would write through it.
+        shown = path if self._outputs.holder(job, url) is not None else job.view.link(job.id, url, path)
+        return answers.local(name, shown, url, leased=True)
+
+    async def _is_left_whole(self, job: Job, url: ObjectUrl, place: Path) -> bool:
+        """Whether an unpublished output of a process that is gone stands there; one that is incomplete is removed."""
+        whole = await asyncio.get_running_loop().run_in_executor(self._threads, is_left_whole, place)
+        if self._outputs.holder(job, url) is not None:  # meanwhile somebody began to write: it is theirs
+            return False
+        if whole is False:
+            remove_incomplete(place)
+        return bool(whole)

@@ -1,0 +1,220 @@
+"""One connection: the verbs of wire.py, and what the connection holds.
+
+A session belongs to one attempt of one job (or to none: a tool). It holds leases in scopes: one for the connection,
+and one for each Write's open frame. All of them end with the connection, whatever way it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from jit_render.agent import fields
+from jit_render.agent.answers import Answer
+from jit_render.agent.attempts import AttemptKey, UploadFailure
+from jit_render.agent.commit import check_keys
+from jit_render.agent.fields import Message
+from jit_render.agent.jobs import Job
+from jit_render.agent.outputs import Output, Publication, locate_outputs
+from jit_render.agent.resolve import Asker
+from jit_render.agent.scope import Scope
+from jit_render.agent.spool import Entry
+from jit_render.model.errors import ProtocolError, from_kind
+from jit_render.model.identity import ObjectInfo, ObjectUrl
+
+if TYPE_CHECKING:
+    from jit_render.agent.node import Node
+
+Reply = dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Frame:
+    """An open frame scope of one Write."""
+
+    scope: Scope
+    outputs: frozenset[ObjectUrl]
+    earlier: dict[ObjectUrl, ObjectInfo] = field(default_factory=dict)
+    """What was read for the frames before this one that are in the same, unpublished file (a movie)."""
+
+    @property
+    def inputs(self) -> dict[ObjectUrl, ObjectInfo]:
+        return self.earlier | self.scope.inputs
+
+
+class Session:
+    """What one connection may ask."""
+
+    def __init__(self, node: Node, number: int, job: Job | None, key: AttemptKey) -> None:
+        self.number = number
+        self.job = job
+        self._node = node
+        self._attempt = node.ledger.of(key)
+        self._scope = Scope(f"{number}", self._attempt.tally)
+        self._frames: dict[str, _Frame] = {}
+        self._ended: dict[str, _Frame] = {}
+        self._scopes_opened = 0
+        self._told: set[UploadFailure] = set()
+        self._verbs: dict[str, Callable[[Message], Awaitable[Reply]]] = {
+            "resolve": self._resolve,
+            "ensure": self._ensure,
+            "frame": self._frame,
+            "publish": self._publish,
+            "drain": self._drain,
+            "stats": self._stats,
+        }
+
+    @property
+    def has_open_frame(self) -> bool:
+        return bool(self._frames)
+
+    def quick(self, message: Message) -> Reply | None:
+        """The reply to a `resolve` that needs no waiting; None for everything else."""
+        if message.get("verb") != "resolve" or self.job is None:
+            return None
+        name, write = fields.text(message, "name"), fields.text(message, "write", "")
+        answer = self._node.resolver.quick(self._asker(self.job, write), name)
+        return None if answer is None else {"answer": answer}
+
+    async def handle(self, message: Message) -> Reply:
+        """The reply's own fields. Raises JitRenderError, OSError."""
+        verb = message.get("verb")
+        handler = self._verbs.get(verb) if isinstance(verb, str) else None
+        if handler is None:
+            raise ProtocolError(f"unknown verb {str(verb)[:40]!r}; this agent knows {', '.join(self._verbs)}.")
+        return await handler(message)
+
+    def close(self) -> None:
+        """Give back everything that is held."""
+        self._release(self._scope)
+        for frame in self._frames.values():
+            self._release(frame.scope)
+        self._frames.clear()
+        self._node.outputs.release(self.number)
+
+    def _release(self, scope: Scope) -> None:
+        self._node.cache.release(scope.holder)
+        self._node.uploads.release(scope.holder)
+
+    def _asker(self, job: Job, write: str) -> Asker:
+        frame = self._frames.get(write)
+        return Asker(job, self.number, self._scope if frame is None else frame.scope)
+
+    def _need_job(self, verb: str) -> Job:
+        if self.job is None:
+            raise ProtocolError(f"{verb}: this connection named no job in its hello; connect again with one.")
+        return self.job
+
+    async def _resolve(self, message: Message) -> Reply:
+        name, write = fields.text(message, "name"), fields.text(message, "write", "")
+        answer = await self._node.resolver.resolve(self._asker(self._need_job("resolve"), write), name)
+        return {"answer": answer}
+
+    async def _ensure(self, message: Message) -> Reply:
+        asker = self._asker(self._need_job("ensure"), fields.text(message, "write", ""))
+        wanted = fields.pairs(message, "names")
+        if fields.flag(message, "prefetch"):
+            self._node.resolver.prefetch(asker, [name for name, _ in wanted])
+            return {"answers": []}
+        found: list[Answer] = await self._node.resolver.ensure(asker, wanted)
+        return {"answers": found}
+
+    async def _frame(self, message: Message) -> Reply:
+        job = self._need_job("frame")
+        state, write = fields.text(message, "state"), fields.text(message, "write")
+        fields.integer(message, "frame")
+        if state == "end":
+            self._end(write)
+            return {}
+        if state not in {"begin", "resume"}:
+            raise ProtocolError(f"frame: state {state[:40]!r} is none of begin, resume, end.")
+        outputs = locate_outputs(job, fields.pairs(message, "outputs"))
+        self._end(write)
+        places = self._node.outputs.begin(job, self.number, write, outputs, keep=state == "resume")
+        self._open(write, outputs)
+        return {"outputs": [str(place) for place in places]}
+
+    def _open(self, write: str, outputs: list[Output]) -> None:
+        self._scopes_opened += 1
+        urls = frozenset(url for _, url in outputs)
+        ended = self._ended.pop(write, None)
+        earlier = ended.inputs if ended is not None and ended.outputs == urls else {}
+        scope = Scope(f"{self.number}/{self._scopes_opened}", self._attempt.tally)
+        self._frames[write] = _Frame(scope, urls, earlier)
+
+    def _end(self, write: str) -> None:
+        frame = self._frames.pop(write, None)
+        if frame is None:
+            return
+        self._release(frame.scope)
+        job = self._need_job("frame")
+        if any(self._node.outputs.holder(job, url) == self.number for url in frame.outputs):
+            self._ended[write] = frame
+
+    async def _publish(self, message: Message) -> Reply:
+        job = self._need_job("publish")
+        publication = self._publication(job, message)
+        # The file is whole and its owner has said so: it is taken in even if the owner dies meanwhile.
+        entries = await asyncio.shield(asyncio.ensure_future(self._take(job, publication)))
+        await self._waiting(self._node.wait_for_room())
+        news = [failure for failure in self._attempt.failed if failure not in self._told]
+        if news:
+            self._told.update(news)
+            raise from_kind(news[0].kind, f"{len(news)} earlier output(s) cannot be uploaded: {news[0].message}")
+        taken = {file.url for entry in entries for file in entry.files}
+        known = [url for _, url in publication.outputs if self._node.uploads.was_published(str(job.home), url)]
+        return {"published": [str(url) for url in dict.fromkeys(known) if url in taken or self._is_link(job, url)]}
+
+    def _publication(self, job: Job, message: Message) -> Publication:
+        write, frame = fields.text(message, "write"), fields.integer(message, "frame")
+        frames = tuple(fields.integers(message, "frames")) or (frame,)
+        outputs = tuple(locate_outputs(job, fields.pairs(message, "outputs")))
+        check_keys(job.home, write, sorted({view for view, _ in outputs}), frames)
+        urls = frozenset(url for _, url in outputs)
+        held = [scope for scope in (self._ended.get(write), self._frames.get(write)) if scope is not None]
+        inputs = dict(self._scope.inputs)
+        for one in held:
+            if one is self._frames.get(write) or one.outputs == urls:
+                inputs |= one.inputs
+        return Publication(
+            attempt=self._attempt.key,
+            write=write,
+            frames=frames,
+            outputs=outputs,
+            inputs=tuple(sorted((str(info.url), info.id.generation) for info in inputs.values())),
+            render_seconds=fields.number(message, "seconds", 0.0),
+        )
+
+    async def _take(self, job: Job, publication: Publication) -> list[Entry]:
+        entries = await self._node.outputs.publish(job, self.number, publication)
+        for entry in entries:
+            self._node.uploads.add(entry)
+        if entries:
+            self._attempt.tally.render_seconds += publication.render_seconds
+            self._ended.pop(publication.write, None)
+        return entries
+
+    @staticmethod
+    def _is_link(job: Job, url: ObjectUrl) -> bool:
+        return job.view.place(job.id, url).is_symlink()
+
+    async def _drain(self, message: Message) -> Reply:
+        mine = fields.flag(message, "session_only")
+        await self._waiting(self._node.uploads.wait_for(lambda entry: not mine or entry.attempt == self._attempt.key))
+        self._told.update(self._attempt.failed)
+        return {
+            "committed": [list(key) for key in self._attempt.committed],
+            "failed": [[failure.url, failure.kind, failure.message] for failure in self._attempt.failed],
+        }
+
+    async def _waiting(self, what: Awaitable[None]) -> None:
+        start = self._node.clock.monotonic()
+        try:
+            await what
+        finally:
+            self._attempt.tally.upload_wait_seconds += self._node.clock.monotonic() - start
+
+    async def _stats(self, _message: Message) -> Reply:
+        return {"agent": self._node.stats(), "attempt": self._attempt.tally.as_dict()}

@@ -1,0 +1,286 @@
+"""From the spool to the bucket: upload, verify, commit, hand over to the cache.
+
+An upload first asks that its object must not exist. When the store says it does, what is there decides:
+
+* the same bytes (size and crc32c): an earlier attempt won, or our own answer was lost; both are success;
+* the mark of this job, or a commit record of this frame: an earlier attempt of this job won with other bytes. Its
+  version is what is committed and ours is dropped;
+* anything else is an old file of another job: it is replaced, on the condition that it is still that version.
+
+Then the commit records are created, each only if it does not exist. So whatever is killed, repeated or raced,
+each frame has one record, and the record names a version that is in the bucket. What may pass (time-outs, 5xx) is
+tried again for as long as the agent lives, and by the next agent after it; what cannot pass is put aside and reported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from jit_render.agent.attempts import Attempt, Ledger, UploadFailure
+from jit_render.agent.commit import commit, is_committed
+from jit_render.agent.outputs import is_link_to
+from jit_render.agent.settings import AgentSettings
+from jit_render.agent.spool import Entry, Spool, SpoolFile
+from jit_render.cache import NodeCache
+from jit_render.model.clock import Clock
+from jit_render.model.errors import CacheError, ChecksumMismatch, JitRenderError, ObjectNotFound, PreconditionFailed
+from jit_render.model.identity import ObjectInfo, ObjectUrl
+from jit_render.store.crc import Crc32c, crc32c_of_file
+from jit_render.store.port import ABSENT, Store
+
+LOG = logging.getLogger(__name__)
+MOST_REPLACEMENTS = 5  # somebody else keeps writing there: that is for people to settle
+MOST_REMEMBERED = 100_000
+
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class _Pending:
+    entry: Entry
+    readers: dict[ObjectUrl, set[str]] = field(default_factory=dict)
+    """Holders in the cache that were given the spooled file; they get a lease when it moves on."""
+    running: bool = False
+
+
+class Uploads:
+    """Every entry of the spool, each with a task of its own."""
+
+    def __init__(
+        self, settings: AgentSettings, *, store: Store, cache: NodeCache, spool: Spool, ledger: Ledger, clock: Clock
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._cache = cache
+        self._spool = spool
+        self._ledger = ledger
+        self._clock = clock
+        self._threads = ThreadPoolExecutor(settings.cache.uploaders, "upload")
+        self._slots = asyncio.Semaphore(settings.cache.uploaders)
+        self._pending: dict[str, _Pending] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._published: dict[tuple[str, ObjectUrl], None] = {}
+        self._changed = asyncio.Event()
+        self.on_change: Callable[[], None] = lambda: None
+        self.spooled_bytes = 0
+        self.uploaded_bytes = 0
+        self.uploaded_entries = 0
+        self.failed_entries = 0
+        self.retries = 0
+
+    @property
+    def spooled_entries(self) -> int:
+        return len(self._pending)
+
+    @property
+    def running(self) -> int:
+        return sum(pending.running for pending in self._pending.values())
+
+    def add(self, entry: Entry) -> None:
+        """Begin to bring `entry`, which is durable, to the bucket."""
+        self._pending[entry.name] = _Pending(entry)
+        self.spooled_bytes += entry.size_bytes
+        for file in entry.files:
+            self._remember(entry.attempt.job, file.url)
+        task = asyncio.ensure_future(self._bring(self._pending[entry.name]))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def spooled(self, job: str, url: ObjectUrl) -> SpoolFile | None:
+        """The newest file of this job on its way to `url`."""
+        for pending in reversed(self._pending.values()):
+            for file in pending.entry.files:
+                if file.url == url and pending.entry.attempt.job == job:
+                    return file
+        return None
+
+    def lease(self, file: SpoolFile, holder: str) -> None:
+        """`holder` reads `file`; it keeps it when it moves from the spool into the cache."""
+        for pending in self._pending.values():
+            if any(other is file for other in pending.entry.files):
+                pending.readers.setdefault(file.url, set()).add(holder)
+
+    def release(self, holder: str) -> None:
+        for pending in self._pending.values():
+            for holders in pending.readers.values():
+                holders.discard(holder)
+
+    def was_published(self, job: str, url: ObjectUrl) -> bool:
+        """Whether this job's output for `url` was taken in, by this agent or the one before."""
+        return (job, url) in self._published
+
+    async def wait_for_room(self) -> None:
+        """Back-pressure: return once the spool is under its limit."""
+        while self.spooled_bytes > self._settings.cache.spool_limit:
+            await self._changed.wait()
+
+    async def wait_for(self, wanted: Callable[[Entry], bool]) -> None:
+        """Return once no entry that is `wanted` is on its way any more."""
+        while any(wanted(pending.entry) for pending in self._pending.values()):
+            await self._changed.wait()
+
+    def close(self) -> None:
+        """Stop; entries stay in the spool for the next agent. Uploads in threads may still run."""
+        for task in self._tasks:
+            task.cancel()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _remember(self, job: str, url: ObjectUrl) -> None:
+        self._published[(job, url)] = None
+        if len(self._published) > MOST_REMEMBERED:
+            del self._published[next(iter(self._published))]
+
+    async def _bring(self, pending: _Pending) -> None:
+        entry = pending.entry
+        wait = self._settings.retry_seconds
+        while True:
+            try:
+                async with self._slots:
+                    pending.running = True
+                    stored = await self._in_thread(lambda: self._upload_and_commit(entry))
+                await self._finish(pending, stored)
+                return
+            except JitRenderError as error:
+                if not error.retryable:
+                    await self._give_up(pending, error)
+                    return
+                LOG.warning("%s: %s: %s; trying again", entry.files[0].url, error.kind, error)
+            except Exception as error:  # a bug or a dying disk: the entry stays on disk, people are told
+                LOG.exception("%s: upload failed", entry.files[0].url)
+                await self._give_up(pending, CacheError(f"{entry.files[0].url}: cannot be uploaded: {error!r}"))
+                return
+            finally:
+                pending.running = False
+            self.retries += 1
+            await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, keeps no secret
+            wait = min(wait * 2, self._settings.retry_limit_seconds)
+
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def _upload_and_commit(self, entry: Entry) -> list[ObjectInfo]:
+        """In a thread: the version of each file that is committed, ours or an earlier attempt's."""
+        stored = [self._upload(entry, file) for file in entry.files]
+        commit(self._store, entry, stored, self._clock.wall())
+        return stored
+
+    def _upload(self, entry: Entry, file: SpoolFile) -> ObjectInfo:
+        def on_session(session: str) -> None:
+            file.session = session
+            with contextlib.suppress(OSError):  # a full disk costs the resuming, not the upload
+                self._spool.save(entry)
+
+        for _ in range(MOST_REPLACEMENTS):
+            try:
+                return self._store.upload(
+                    file.url,
+                    file.path,
+                    crc32c=file.crc32c,
+                    if_generation=file.condition,
+                    writer=entry.job_id,
+                    session=file.session,
+                    on_session=on_session,
+                )
+            except ChecksumMismatch:
+                if crc32c_of_file(file.path) == file.crc32c:
+                    raise
+                raise CacheError(
+                    f"{file.url}: its bytes changed in {file.path} before they were uploaded; check the node's disk."
+                ) from None
+            except PreconditionFailed:
+                file.session = None
+                found = self._found(file)
+                if found is None:
+                    file.condition = ABSENT
+                elif is_same(found, file) or found.writer == entry.job_id or is_committed(self._store, entry):
+                    return found
+                else:
+                    file.condition = found.id.generation
+        raise PreconditionFailed(
+            f"{file.url} was changed by somebody else {MOST_REPLACEMENTS} times while it was being replaced; "
+            "end the other writer, then render the frame again."
+        )
+
+    def _found(self, file: SpoolFile) -> ObjectInfo | None:
+        """What is in the bucket, with its crc32c even where the backend keeps none."""
+        try:
+            found = self._store.stat(file.url)
+            if found.crc32c is not None:
+                return found
+            crc = Crc32c()
+            self._store.download(found, crc.update)
+        except ObjectNotFound:
+            return None
+        return ObjectInfo(found.id, found.size_bytes, crc.value, found.updated, found.writer, found.content_encoding)
+
+    async def _finish(self, pending: _Pending, stored: list[ObjectInfo]) -> None:
+        entry = pending.entry
+        attempt = self._ledger.of(entry.attempt)
+        for file, info in zip(entry.files, stored, strict=True):
+            if is_same(info, file):
+                attempt.tally.bytes_uploaded += file.size_bytes
+                self.uploaded_bytes += file.size_bytes
+            self._hand_over(pending, file, info)
+        await self._in_thread(lambda: self._spool.remove(entry))
+        attempt.committed.update(dict.fromkeys(entry.keys))
+        self.uploaded_entries += 1
+        self._end(entry)
+
+    def _hand_over(self, pending: _Pending, file: SpoolFile, info: ObjectInfo) -> None:
+        """Into the cache under its new identity. Another attempt's bytes won: ours leave the view."""
+        job = pending.entry.job_id
+        place = self._cache.view.place(job, file.url)
+        linked = is_link_to(place, file.path)
+        try:
+            if not is_same(info, file):
+                if linked:
+                    place.unlink()
+                return
+            twin = self._spool.twin(pending.entry)  # a second name, so that the view's link never dangles
+            twin.unlink(missing_ok=True)
+            os.link(file.path, twin)
+            target = self._cache.adopt(info, twin)
+            for holder in pending.readers.get(file.url, ()):
+                self._cache.lease_cached(holder, info.id)
+            if linked:
+                self._cache.view.link(job, file.url, target)
+        except (OSError, JitRenderError) as error:  # it is in the bucket; this node will fetch it if it wants it
+            LOG.warning("%s is uploaded but cannot be kept in the cache: %s", file.url, error)
+            if linked:
+                place.unlink(missing_ok=True)
+
+    async def _give_up(self, pending: _Pending, error: JitRenderError) -> None:
+        entry = pending.entry
+        LOG.error("%s: %s: %s; kept in %s", entry.files[0].url, error.kind, error, self._spool.failed)
+        attempt: Attempt = self._ledger.of(entry.attempt)
+        attempt.failed.extend(UploadFailure(str(file.url), error.kind, str(error)) for file in entry.files)
+        for file in entry.files:
+            place = self._cache.view.place(entry.job_id, file.url)
+            if is_link_to(place, file.path):
+                place.unlink(missing_ok=True)
+        try:
+            await self._in_thread(lambda: self._spool.fail(entry, error))
+        except OSError as problem:
+            LOG.error("%s: cannot be put aside: %s", entry.files[0].url, problem)  # noqa: TRY400 - one line tells it
+        self.failed_entries += 1
+        self._end(entry)
+
+    def _end(self, entry: Entry) -> None:
+        del self._pending[entry.name]
+        self.spooled_bytes -= entry.size_bytes
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+        self.on_change()
+
+
+def is_same(info: ObjectInfo, file: SpoolFile) -> bool:
+    """Whether the object holds the bytes of `file`."""
+    return info.size_bytes == file.size_bytes and info.crc32c == file.crc32c
