@@ -7,6 +7,7 @@
     │   ├── BadFrameRange
     │   ├── ConfigError
     │   ├── ScriptError                        the .nk text cannot be read (carries the line)
+    │   ├── Undecided                          a value that cannot be told from the script alone
     │   ├── UnsupportedNode                    the stand-in cannot do this node class
     │   └── PathRefused
     │       ├── UnmappedPath
@@ -81,6 +82,22 @@ class ScriptError(UsageError):
 
     def __init__(self, message: str, *, line: int | None = None) -> None:
         super().__init__(message)
+        self.line = line
+
+
+class Undecided(UsageError):
+    """A value of a script cannot be told without running Nuke.
+
+    ``text`` is what could not be told; ``node`` (full name), ``knob`` and ``line`` say where it stands.
+    """
+
+    def __init__(
+        self, message: str, *, text: str = "", node: str = "", knob: str = "", line: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.text = text
+        self.node = node
+        self.knob = knob
         self.line = line
 
 

@@ -63,6 +63,7 @@ class Node:
     clone_of: Node | None = None
     declared: tuple[str, ...] = ()
     """The words after each `addUserKnob`."""
+    _user_knobs: dict[str, UserKnob] | None = None
 
     def __repr__(self) -> str:
         return f"<{self.cls} {self.full_name!r} line {self.line}>"
@@ -80,11 +81,13 @@ class Node:
     @property
     def user_knobs(self) -> dict[str, UserKnob]:
         """The knobs that the node declares itself, by name. Raises ScriptError for a damaged declaration."""
-        knobs: dict[str, UserKnob] = {}
-        for words in map(list_words, self.declared):
-            if len(words) > 1 and _is_count(words[0]):
-                knobs[words[1]] = UserKnob(int(words[0]), words[1], tuple(words[2:]))
-        return knobs
+        if self._user_knobs is None:
+            knobs: dict[str, UserKnob] = {}
+            for words in map(list_words, self.declared):
+                if len(words) > 1 and _is_count(words[0]):
+                    knobs[words[1]] = UserKnob(int(words[0]), words[1], tuple(words[2:]))
+            self._user_knobs = knobs
+        return self._user_knobs
 
     @property
     def is_group(self) -> bool:
