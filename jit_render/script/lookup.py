@@ -46,7 +46,7 @@ def look_up(script: Script, node: Node, path: str, *, inside: bool = False) -> R
     scope: Node | None = node if node.children else node.parent
     while True:
         found = script.look_up(names[0], scope)
-        if found is not None and found is not node:
+        if found is not None:
             return _in_node(script, found, names[1:])
         if scope is None:
             break
