@@ -6,24 +6,32 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from jit_render.cache import ViewTree
 from jit_render.model.errors import JobError, JobNotFound, ObjectNotFound
+from jit_render.model.frames import is_pattern
 from jit_render.model.identity import ObjectInfo, ObjectUrl
 from jit_render.model.pathmap import Mode, PathMap
 from jit_render.store.port import Store
 
 NEGATIVE_SECONDS = 5.0  # how long "the bucket has none" is believed; longer would hide a plate that just arrived
 MOST_NEGATIVES = 100_000
+MOST_LOCATED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """The object a name stands for (its key may hold placeholders) and whether it may be written."""
+    """What a name stands for."""
 
     url: ObjectUrl
+    """Its key may hold placeholders."""
     mode: Mode
+    place: Path
+    """Where it is in the job's view."""
+    is_single: bool
+    """One object. Patterns stand for many, bucket roots and names with a closing slash for folders."""
 
 
 @dataclass(slots=True)
@@ -35,17 +43,32 @@ class Job:
     path_map: PathMap
     latest: bool
     view: ViewTree
+    _located: dict[str, Located] = field(default_factory=dict)
     _absent_until: dict[ObjectUrl, float] = field(default_factory=dict)
     _looking: dict[ObjectUrl, asyncio.Task[ObjectInfo]] = field(default_factory=dict)
 
     def locate(self, name: str) -> Located | None:
-        """The object of `name`, which may also be a path in this job's view; None: unmapped. Raises HostilePath."""
+        """What `name`, which may also be a path in this job's view, stands for; None: unmapped. Raises HostilePath."""
+        known = self._located.get(name)
+        if known is None:
+            found = self._locate(name)
+            if found is None:
+                return None
+            url, mode = found
+            is_single = bool(url.key) and not name.endswith(("/", "\\")) and not is_pattern(url.key)
+            known = Located(url, mode, self.view.place(self.id, url), is_single)
+            if len(self._located) >= MOST_LOCATED:
+                self._located.clear()
+            self._located[name] = known
+        return known
+
+    def _locate(self, name: str) -> tuple[ObjectUrl, Mode] | None:
         url = self.view.url_of(self.id, name)  # first: a rule's prefix may hold the cache's own disk
         if url is not None:
             mode = self.path_map.mode_of(url)
-            return None if mode is None else Located(url, mode)
+            return None if mode is None else (url, mode)
         mapped = self.path_map.find(name)
-        return None if mapped is None else Located(mapped.url, mapped.mode)
+        return None if mapped is None else (mapped.url, mapped.mode)
 
     def is_absent(self, url: ObjectUrl, now: float) -> bool:
         """Whether the bucket had no `url` a moment ago (monotonic seconds)."""

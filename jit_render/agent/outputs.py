@@ -26,9 +26,16 @@ from pathlib import Path
 from jit_render.agent.attempts import AttemptKey
 from jit_render.agent.jobs import Job
 from jit_render.agent.spool import Entry, Spool, SpoolFile
-from jit_render.model.errors import CacheError, OutputBusy, OutputInvalid, PathRefused, UnmappedPath, UsageError
+from jit_render.model.errors import (
+    CacheError,
+    HostilePath,
+    OutputBusy,
+    OutputInvalid,
+    PathRefused,
+    UnmappedPath,
+    UsageError,
+)
 from jit_render.model.exr import EXTENSIONS, check_exr
-from jit_render.model.frames import is_pattern
 from jit_render.model.identity import ObjectUrl
 from jit_render.store.crc import crc32c_of_file
 
@@ -65,7 +72,7 @@ def locate_outputs(job: Job, outputs: Sequence[tuple[str, str]]) -> list[Output]
             raise UnmappedPath(f"output {name!r} is under no mapped prefix; add a [[paths]] rule with mode = write.")
         if found.mode != "write":
             raise PathRefused(f"output {name!r} ({found.url}) is under a read rule; add a rule with mode = write.")
-        if is_pattern(found.url.name) or not found.url.key:
+        if not found.is_single:
             raise UsageError(f"output {name!r} names no single file; give it with its frame and view filled in.")
         located.append((view, found.url))
     return located
@@ -96,7 +103,7 @@ class Outputs:
             del self._leases[key]
         for url in urls:
             place = job.view.place(job.id, url)
-            place.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(place.parent)
             if not keep and (job.id, url) not in mine:
                 place.unlink(missing_ok=True)
             self._leases[(job.id, url)] = _Lease(session, write)
@@ -227,6 +234,14 @@ def _is_file(place: Path) -> bool:
         return stat.S_ISREG(place.lstat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return False
+
+
+def make_folder(folder: Path) -> None:
+    """Where a file will be written or linked. Raises HostilePath where a file of the view is in the way."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise HostilePath(f"{folder}: a folder on its way is also a file; rename one of them.") from None
 
 
 def put_link(place: Path, target: Path) -> None:

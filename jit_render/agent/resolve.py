@@ -22,13 +22,12 @@ from pathlib import Path
 from jit_render.agent import answers, siblings
 from jit_render.agent.answers import Answer
 from jit_render.agent.jobs import Job, Located
-from jit_render.agent.outputs import Outputs, is_left_whole, is_link_to, put_link, remove_incomplete
+from jit_render.agent.outputs import Outputs, is_left_whole, is_link_to, make_folder, put_link, remove_incomplete
 from jit_render.agent.scope import Scope
 from jit_render.agent.uploads import Uploads
 from jit_render.cache import NodeCache, Priority
 from jit_render.model.clock import Clock
 from jit_render.model.errors import GenerationGone, JitRenderError, ObjectNotFound
-from jit_render.model.frames import is_pattern
 from jit_render.model.identity import ObjectInfo, ObjectUrl
 from jit_render.store.port import Store
 
@@ -69,7 +68,7 @@ class Resolver:
             located = asker.job.locate(name)
             if located is None:
                 return answers.unmapped(name)
-            if located.mode != "read" or self._is_place_only(name, located.url):
+            if located.mode != "read" or not located.is_single:
                 return None
             info = self._known(asker, located.url)
             if info is None:
@@ -78,7 +77,7 @@ class Resolver:
             if path is None:
                 return None
             asker.scope.leased(info, hit=True)
-            return answers.local(name, asker.job.view.link(asker.job.id, located.url, path), located.url, leased=True)
+            return answers.local(name, self._link(asker.job, located, path), located.url, leased=True)
         except (JitRenderError, OSError) as error:
             return answers.failed(name, error)
 
@@ -90,13 +89,12 @@ class Resolver:
             if located is None:
                 return answers.unmapped(name)
             url = located.url
-            if self._is_place_only(name, url):
-                place = asker.job.view.place(asker.job.id, url)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                return answers.local(name, place, url, leased=False)
+            if not located.is_single:
+                make_folder(located.place.parent)
+                return answers.local(name, located.place, url, leased=False)
             if located.mode == "read":
-                return await self._input(asker, name, url)
-            return await self._output(asker, name, url, must_exist=must_exist)
+                return await self._input(asker, name, located)
+            return await self._output(asker, name, located, must_exist=must_exist)
         except (JitRenderError, OSError) as error:
             return answers.failed(name, error, url)
 
@@ -127,7 +125,7 @@ class Resolver:
                 located = asker.job.locate(name)
             except JitRenderError:
                 continue  # said when it is asked for in earnest
-            if located is None or self.is_draining or self._is_place_only(name, located.url):
+            if located is None or self.is_draining or not located.is_single:
                 continue
             if located.mode != "read" or (asker.job.id, located.url) in self._prefetching:
                 continue
@@ -155,31 +153,33 @@ class Resolver:
             self._prefetching.discard(key)
 
     @staticmethod
-    def _is_place_only(name: str, url: ObjectUrl) -> bool:
-        """Patterns stand for many files, roots and names with a closing slash for folders: nothing to fetch."""
-        return not url.key or name.endswith(("/", "\\")) or is_pattern(url.key)
+    def _link(job: Job, located: Located, path: Path) -> Path:
+        """The object's place, linked to `path`. A link that is right is left: that saves a frame's second look."""
+        if is_link_to(located.place, path):
+            return located.place
+        return job.view.link(job.id, located.url, path)
 
     def _known(self, asker: Asker, url: ObjectUrl) -> ObjectInfo | None:
         """The version this scope, or this job, has settled on."""
         info = asker.scope.inputs.get(url)
         return info or (None if asker.job.latest else self._cache.pin(asker.job.id, url))
 
-    async def _input(self, asker: Asker, name: str, url: ObjectUrl) -> Answer:
-        job = asker.job
+    async def _input(self, asker: Asker, name: str, located: Located) -> Answer:
+        job, url = asker.job, located.url
         for overwrites in range(MOST_OVERWRITES):
             info = self._known(asker, url)
             try:
                 info = info or await self._look(job, url)
                 path = await self._acquire(asker, info)
             except ObjectNotFound:
-                return answers.absent(name, job.view.place(job.id, url), url)
+                return answers.absent(name, located.place, url)
             except GenerationGone:
                 if not job.latest or overwrites == MOST_OVERWRITES - 1:
                     raise
                 asker.scope.inputs.pop(url, None)
                 continue
             break
-        return answers.local(name, job.view.link(job.id, url, path), url, leased=True)
+        return answers.local(name, self._link(job, located, path), url, leased=True)
 
     async def _look(self, job: Job, url: ObjectUrl) -> ObjectInfo:
         """The live version, which becomes this job's. Raises ObjectNotFound at once if it was just absent."""
@@ -204,9 +204,8 @@ class Resolver:
         asker.scope.leased(info, hit=got.hit, wait_seconds=got.wait_seconds, fetched_bytes=got.fetched_bytes)
         return got.path
 
-    async def _output(self, asker: Asker, name: str, url: ObjectUrl, *, must_exist: bool) -> Answer:
-        job = asker.job
-        place = job.view.place(job.id, url)
+    async def _output(self, asker: Asker, name: str, located: Located, *, must_exist: bool) -> Answer:
+        job, url, place = asker.job, located.url, located.place
         writer = self._outputs.holder(job, url)
         if writer == asker.session and not must_exist:
             return answers.local(name, place, url, leased=False)
@@ -214,7 +213,7 @@ class Resolver:
             spooled = self._uploads.spooled(str(job.home), url)
             if spooled is not None:
                 if not is_link_to(place, spooled.path):
-                    place.parent.mkdir(parents=True, exist_ok=True)
+                    make_folder(place.parent)
                     put_link(place, spooled.path)
                 self._uploads.lease(spooled, asker.scope.holder)
                 return answers.local(name, place, url, leased=True)
@@ -226,10 +225,10 @@ class Resolver:
         except ObjectNotFound:
             if must_exist:
                 return answers.absent(name, place, url)
-            place.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(place.parent)
             return answers.local(name, place, url, leased=False)
         # While somebody writes at the place it must not become a link: they would write through it.
-        shown = path if self._outputs.holder(job, url) is not None else job.view.link(job.id, url, path)
+        shown = path if self._outputs.holder(job, url) is not None else self._link(job, located, path)
         return answers.local(name, shown, url, leased=True)
 
     async def _is_left_whole(self, job: Job, url: ObjectUrl, place: Path) -> bool:
