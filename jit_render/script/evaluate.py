@@ -54,13 +54,24 @@ class Evaluator:
         return self._guard(step, lambda: float(self._resolver.number(step, (), default)))
 
     def numbers(
-        self, node: Node, knob: str, count: int, *, frame: float, view: str = "", default: Sequence[float] = (0.0,)
+        self,
+        node: Node,
+        knob: str,
+        count: int,
+        *,
+        frame: float,
+        view: str = "",
+        default: tuple[float, ...] | float = 0.0,
     ) -> tuple[float, ...]:
-        """`count` numbers of a knob: one that stands alone serves for all; missing ones come from `default`."""
+        """`count` numbers of a knob: one that stands alone serves for all; missing ones come from `default`.
+
+        Raises Undecided.
+        """
         step = Step(node, knob, 0, frame, view)
+        defaults = default if isinstance(default, tuple) else (default,)
 
         def component(index: int) -> float:
-            fallback = default[min(index, len(default) - 1)]
+            fallback = defaults[min(index, len(defaults) - 1)]
             return float(self._resolver.number(step._replace(component=index), (), fallback))
 
         return self._guard(step, lambda: tuple(component(index) for index in range(count)))
@@ -90,6 +101,11 @@ class Evaluator:
             raise self._undecided(Step(node, knob, 0, frame, view), raw, f"{index} is none of {len(names)} choices")
         text = self.string(node, knob, frame=frame, view=view)
         return next((name for name in names if name.lower() == text.lower()), text)
+
+    def expression(self, node: Node, text: str, *, frame: float, view: str = "") -> float:
+        """The value that `text` has as an expression on `node`. Raises Undecided."""
+        step = Step(node, "", 0, frame, view)
+        return self._guard(step, lambda: float(self._resolver.expression(text, step, ())))
 
     def raw(self, node: Node, knob: str, view: str = "") -> str | None:
         """The raw word of a knob as `view` sees it; None where the script says nothing."""

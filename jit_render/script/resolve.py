@@ -6,6 +6,7 @@ component, frame and view) hangs on itself; the error names both ends.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -32,6 +33,8 @@ class Step(NamedTuple):
     frame: float
     view: str
 
+
+_EXPRESSION = re.compile(r"[-+*/%()<>?]")
 
 Chain = tuple[Step, ...]
 
@@ -154,9 +157,11 @@ class Resolver:
             return float(menu.index(raw))
         text = self._substitute(raw if "[" in raw else component.text, step, chain)
         value = read_literal(text)
-        if value is None:
-            raise Undecided("it is no number", text=raw)
-        return value
+        if value is not None:
+            return value
+        if _EXPRESSION.search(text) or text in {"frame", "x", "t"}:  # a text knob that Nuke computes, as Read.frame
+            return self.expression(text, step, chain)
+        raise Undecided("it is no number", text=raw)
 
     def _root_number(self, knob: str, frame: float) -> float | None:
         if knob == "frame":
