@@ -82,14 +82,19 @@ def frame_rows(store: Store, home: ObjectUrl, clock: Clock, frames: FrameSet | N
     last = {attempt.task: attempt for attempt in reader.attempts()}
     tasks = task_of(spec)
     now = clock.wall()
-    return [_row(frame, spec.commits(frame), records, tasks[frame], last.get(tasks[frame]), now) for frame in wanted]
+    return [
+        _row(frame, task, keys=spec.commits(frame), records=records, last=last.get(task), now=now)
+        for frame in wanted
+        for task in [tasks[frame]]
+    ]
 
 
 def _row(
     frame: int,
+    task: int,
+    *,
     keys: list[CommitKey],
     records: dict[CommitKey, CommitRecord],
-    task: int,
     last: AttemptRecord | None,
     now: float,
 ) -> FrameRow:

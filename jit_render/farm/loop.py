@@ -28,12 +28,12 @@ Message = Event | Stop
 Inbox = queue.SimpleQueue[Message]
 Tell = Callable[[dict[str, Any]], None]
 
-_SIGNALS = {signal.SIGTERM: Stop.PREEMPTED, signal.SIGINT: Stop.INTERRUPTED}
+_SIGNALS = {signal.SIGTERM: Stop.PREEMPTED, signal.SIGINT: Stop.INTERRUPTED, signal.SIGUSR1: Stop.CANCELLED}
 
 
 @contextlib.contextmanager
 def signals_into(inbox: Inbox) -> Iterator[None]:
-    """SIGTERM and SIGINT become messages, where this is the main thread."""
+    """SIGTERM, SIGINT and SIGUSR1 (cancelled) become messages, where this is the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 import nuke_callbacks
+from jit_render.farm.watch import Link
 from jit_render.model.errors import ChecksumMismatch, HostilePath
 from jit_render.model.identity import ObjectUrl
 from jit_render.model.job import JobPaths, JobSpec
@@ -23,6 +24,7 @@ from jit_render.render.port import RenderRequest
 from jit_render.store import Store
 from nuke_callbacks import wire
 
+MOST_FRAMES_TOLD = 10_000  # one variable may be 128 KiB long
 CALLBACKS = Path(nuke_callbacks.__file__).parent
 
 
@@ -72,14 +74,16 @@ def renderer_request(
     )
 
 
-def attempt_environment(socket: Path, home: ObjectUrl, task: int, attempt: int, spec: JobSpec) -> dict[str, str]:
+def attempt_environment(link: Link, spec: JobSpec, frames: tuple[int, ...]) -> dict[str, str]:
     """The variables by which the callbacks find their agent and say who they are."""
     variables = {
-        wire.SOCKET_VARIABLE: str(socket),
-        wire.JOB_VARIABLE: str(home),
-        wire.TASK_VARIABLE: str(task),
-        wire.ATTEMPT_VARIABLE: str(attempt),
+        wire.SOCKET_VARIABLE: str(link.socket),
+        wire.JOB_VARIABLE: str(link.home),
+        wire.TASK_VARIABLE: str(link.task),
+        wire.ATTEMPT_VARIABLE: str(link.attempt),
     }
+    if len(frames) <= MOST_FRAMES_TOLD:
+        variables[wire.FRAMES_VARIABLE] = ",".join(map(str, frames))
     if spec.allow_missing:
         variables[wire.ALLOW_MISSING_VARIABLE] = "1"
     return variables

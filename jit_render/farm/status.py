@@ -91,7 +91,14 @@ class StatusFollower:
         self._read_commits(spec)
         self._read_attempts()
         attempts = [self._attempts[key] for key in sorted(self._attempts)]
-        return _summary(spec, self.home, self._committed, attempts, self._reader.is_cancelled(), self.clock.wall())
+        return _summary(
+            spec,
+            self.home,
+            committed=self._committed,
+            attempts=attempts,
+            cancelled=self._reader.is_cancelled(),
+            now=self.clock.wall(),
+        )
 
     def _read_commits(self, spec: JobSpec) -> None:
         wanted = sum(len(spec.commits(frame)) for frame in spec.frame_set)
@@ -114,9 +121,10 @@ class StatusFollower:
 def _summary(
     spec: JobSpec,
     home: ObjectUrl,
+    *,
     committed: dict[CommitKey, float],
     attempts: list[AttemptRecord],
-    cancelled: bool,  # noqa: FBT001 - one of six facts
+    cancelled: bool,
     now: float,
 ) -> JobStatus:
     left = {frame for frame in spec.frame_set if any(key not in committed for key in spec.commits(frame))}
@@ -158,7 +166,7 @@ def _is_hopeless(attempts: list[AttemptRecord], spec: JobSpec) -> bool:
 def _state(
     left: int,
     alive: tuple[AttemptRecord, ...],
-    cancelled: bool,  # noqa: FBT001 - a fact like the others
+    cancelled: bool,
     hopeless: set[int],
     unfinished: set[int],
 ) -> State:

@@ -106,7 +106,7 @@ def prepare(
     script = parse(data, name=script_path.name)
     path_map = PathMap(rules=settings.paths)
     environment = {**settings.render.environment, **options.environment}
-    evaluator = Evaluator(script, script_path=source, environment={**os.environ, **environment}, views=tuple(views))
+    evaluator = Evaluator(script, script_path=source, environment={**os.environ, **environment})
     targets = TargetFinder(script, evaluator, path_map, asked).find(writes, views)
     renderer = options.renderer or settings.render.renderer
     spec = JobSpec(

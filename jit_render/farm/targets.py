@@ -11,16 +11,15 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
-from jit_render.model.errors import PathRefused, UsageError
+from jit_render.model.errors import PathRefused, Undecided, UsageError
 from jit_render.model.frames import FrameSet, expand, has_frame
 from jit_render.model.job import WriteTarget
 from jit_render.model.pathmap import PathMap
-from jit_render.script import Evaluator, Node, Script, Undecided
+from jit_render.script import Evaluator, Node, Script, script_views
+from nuke_callbacks.names import holds_all_frames
+from nuke_callbacks.surface import WRITER_CLASSES
 
-WRITE_CLASSES = ("Write", "DeepWrite", "WriteGeo")
-MOVIES = frozenset({".mov", ".mp4", ".m4v", ".mxf", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".gif"})
 _ABSOLUTE = re.compile(r"^(?:/|\\\\|[A-Za-z]:[\\/])")
 _TYPE_PREFIX = re.compile(r"^[a-z][a-z0-9]+:(?=/)")  # exr:/path
 
@@ -60,7 +59,7 @@ class TargetFinder:
         return Targets(writes, FrameSet.of(frames), tuple(self._notes))
 
     def _chosen(self, names: Sequence[str]) -> list[Node]:
-        every = list(self._script.of_class(*WRITE_CLASSES))
+        every = list(self._script.of_class(*WRITER_CLASSES))
         if not every:
             raise UsageError(f"{self._script.name} has no Write node, so there is nothing to render.")
         if names:
@@ -95,27 +94,24 @@ class TargetFinder:
             node = node.parent
         return False
 
-    def _root_views(self) -> tuple[str, ...]:
-        lines = str(self._script.root.knobs.get("views", "")).replace("\\n", "\n").splitlines()
-        return tuple(words[0] for line in lines if (words := line.split())) or ("main",)
-
     def _any_view(self) -> str:
-        return self._root_views()[0]
+        return self._evaluator.views[0]
 
     def _check_views(self, views: Iterable[str]) -> None:
         for view in views:
-            if view not in self._root_views():
-                raise UsageError(f"{self._script.name} has no view {view!r}; it has {', '.join(self._root_views())}.")
+            if view not in script_views(self._script):
+                known = ", ".join(script_views(self._script))
+                raise UsageError(f"{self._script.name} has no view {view!r}; it has {known}.")
 
     def _target(self, node: Node, views: Sequence[str]) -> WriteTarget | None:
-        own = tuple(str(node.knobs.get("views", "")).split()) or self._root_views()
+        own = tuple(str(node.knobs.get("views", "")).split()) or script_views(self._script)
         chosen = tuple(view for view in own if not views or view in views)
         if not chosen:
             return None
         file = self._file(node, chosen[0])
         for view in chosen[1:]:
             self._file(node, view)
-        per_frame = PurePosixPath(file).suffix.lower() not in MOVIES
+        per_frame = not holds_all_frames(file)
         limit = self._limit(node)
         target = WriteTarget(name=node.full_name, file=file, views=chosen, per_frame=per_frame, limit=limit)
         covered = sum(map(target.covers, self._frames))
@@ -131,24 +127,18 @@ class TargetFinder:
         frame = self._frames.first
         where = f"{node.full_name}.file"
         try:
-            text = self._evaluator.string(node, "file", frame=frame, view=view).strip()
-            if text and not _ABSOLUTE.match(_TYPE_PREFIX.sub("", text)):
-                text = self._in_project(where, text, frame, view)
+            text = self._evaluator.path(node, "file", frame=frame, view=view).strip()
         except Undecided as undecided:
-            self._notes.append(f"{where} cannot be told before rendering ({undecided}); it is checked then.")
+            self._notes.append(f"{where} is checked when it renders: {undecided}")
             return str(node.knobs.get("file", ""))
         if not text:
             raise UsageError(f"{self._script.name}: {where} is empty; give the Write a file name.")
+        if not _ABSOLUTE.match(_TYPE_PREFIX.sub("", text)):
+            raise UsageError(
+                f"{where} {text!r} is relative and the script has no project directory; write the full path."
+            )
         self._check_mapped(where, text, view)
         return text
-
-    def _in_project(self, where: str, text: str, frame: int, view: str) -> str:
-        folder = self._evaluator.string(self._script.root, "project_directory", frame=frame, view=view).strip()
-        if not _ABSOLUTE.match(folder):
-            raise UsageError(
-                f"{where} {text!r} is relative and the script has no absolute project directory; write the full path."
-            )
-        return f"{folder.rstrip('/')}/{text}"
 
     def _check_mapped(self, where: str, text: str, view: str) -> None:
         try:

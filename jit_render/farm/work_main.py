@@ -25,10 +25,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--job", required=True, help="URL of the job's folder")
     parser.add_argument("--task", required=True, type=int)
     parser.add_argument("--attempt", type=int, default=0, help="make exactly this attempt; 0: the next free one")
-    parser.add_argument("--settings", required=True, help="JSON of the settings")
+    parser.add_argument("--settings", required=True, help="JSON of the settings; -: on standard input")
     given = parser.parse_args(arguments)
     try:
-        settings = Settings.model_validate_json(given.settings)
+        settings = Settings.model_validate_json(sys.stdin.read() if given.settings == "-" else given.settings)
         options = WorkOptions(attempt=given.attempt, tell=_print_line)
         return work(settings, ObjectUrl.parse(given.job), given.task, options, SystemClock())
     except JitRenderError as error:
