@@ -45,7 +45,7 @@ class Adopter:
             raise CacheError(
                 f"{source} cannot be moved into the cache ({error.strerror}); the spool must lie on the cache's disk."
             ) from error
-        if entry is None and not self._space.make_room(size_bytes):
-            self._space.surplus[digest] = size_bytes
+        if entry is None:
+            self._space.take_in(digest, size_bytes)
         self._index.put(Entry(digest, str(info.url), info.id.generation, size_bytes, value, self._boot))
         return final

@@ -27,15 +27,15 @@ import contextlib
 import logging
 import os
 import sqlite3
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from jit_render.cache import files, schema
 from jit_render.cache.adopting import Adopter
 from jit_render.cache.carrier import Carrier
 from jit_render.cache.eviction import Space
-from jit_render.cache.fetch import Fetches, Flight, Waiter
+from jit_render.cache.fetch import Fetches, Flight
 from jit_render.cache.health import DiskHealth
 from jit_render.cache.index import Entry, Index
 from jit_render.cache.layout import Layout, take_lock, this_boot
@@ -85,7 +85,9 @@ class NodeCache:
         self._fetches = Fetches(limits.fetchers, self._admit, self._carrier.carry, self._land)
         self._space.fetches = self._fetches
         self._adopter = Adopter(layout, self._index, self._space, boot)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._closing = asyncio.Event()
+        self._writing: asyncio.Task[None] | None = None
+        self._reconciling: asyncio.Task[None] | None = None
         self._hits = 0
         self._misses = 0
         self._quarantined = 0
@@ -112,8 +114,10 @@ class NodeCache:
         for leftover in files.names_in(str(self._layout.incoming)):
             if not self._layout.is_ours(leftover):
                 self._dispose(f"{self._layout.incoming}/{leftover}")
-        self._space.make_room(0)
-        self._tasks = [asyncio.create_task(self._keep_writing()), asyncio.create_task(self._reconcile())]
+        if self._space.charged() > self._limits.limit_bytes:  # the limit was lowered
+            self._space.trim()
+        self._writing = asyncio.create_task(self._keep_writing())
+        self._reconciling = asyncio.create_task(self._reconcile())
 
     def lease_cached(self, holder: str, object_id: ObjectId) -> Path | None:
         """The object for `holder`, if it is here and can be believed without reading it. Never waits."""
@@ -160,7 +164,7 @@ class NodeCache:
         if freed:
             self._space.drop_surplus()
             if self._space.charged() > self._limits.limit_bytes:
-                self._space.make_room(0)
+                self._space.trim()
             self._fetches.room_changed()
 
     def adopt(self, info: ObjectInfo, source: Path) -> Path:
@@ -205,7 +209,7 @@ class NodeCache:
 
         `progress` is told entries and bytes so far.
         """
-        await self._index.flush(self._housekeeping)
+        await self._index.flush()
         checked = checked_bytes = 0
         bad: list[str] = []
         first = b""
@@ -233,11 +237,12 @@ class NodeCache:
     async def close(self) -> None:
         """Stop fetching, write the index, let go of the folder."""
         self._gate.shut()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._closing.set()
+        if self._reconciling is not None:
+            self._reconciling.cancel()
+        await asyncio.gather(*filter(None, (self._writing, self._reconciling)), return_exceptions=True)
         await self._fetches.close(CLOSE_GRACE_SECONDS)
-        await self._index.flush(self._housekeeping)
+        await self._index.flush()
         self._carrier.close()
         self._space.close()
         self._housekeeping.shutdown(wait=True)
@@ -281,9 +286,9 @@ class NodeCache:
         self._health.admit()
         return self._space.admit(flight)
 
-    def _land(self, flight: Flight, waiter: Waiter) -> None:
-        if waiter.holder:
-            self._leases.add(waiter.holder, flight.digest, flight.info.size_bytes)
+    def _land(self, flight: Flight) -> None:
+        for holder in flight.holders:
+            self._leases.add(holder, flight.digest, flight.info.size_bytes)
         if flight.priority is Priority.PREFETCH:
             self._space.unread[flight.digest] = flight.info.size_bytes
 
@@ -297,15 +302,15 @@ class NodeCache:
         entry = self._index.get(digest)
         if entry is None or digest in self._fetches.flights:
             return True
-        path = self._layout.object_path(digest, entry.name)
-        check: Callable[[], bool] = lambda: is_intact(path, entry.size_bytes, entry.crc32c)  # noqa: E731
+        check = partial(is_intact, self._layout.object_path(digest, entry.name), entry.size_bytes, entry.crc32c)
         try:
             intact = await asyncio.get_running_loop().run_in_executor(self._housekeeping, check)
         except OSError as error:
             self._health.failed(error)
             intact = False
-        if self._index.get(digest) is not entry:
-            return True  # evicted or replaced while it was read
+        entry = self._index.get(digest)
+        if entry is None or digest in self._fetches.flights:
+            return True  # evicted, or fetched anew, while it was read
         if intact:
             entry.boot = self._boot
         else:
@@ -316,14 +321,17 @@ class NodeCache:
         self._space.dispose(aside)
 
     async def _keep_writing(self) -> None:
-        while True:
-            await self._index.changed.wait()
-            await asyncio.sleep(FLUSH_SECONDS)
-            await self._index.flush(self._housekeeping)
+        while not self._closing.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), FLUSH_SECONDS)
+            if self._index.changed.is_set() and await self._index.flush():
+                if self._reconciling is not None:
+                    await asyncio.wait({self._reconciling})
+                self._reconciling = asyncio.create_task(self._reconcile())
 
     async def _reconcile(self) -> None:
         try:
-            await self._index.forget_pins(self._housekeeping, self._clock.wall() - KEPT_SECONDS)
+            self._index.forget_pins(self._clock.wall() - KEPT_SECONDS)
             await Reconciler(self._layout, self._index, self._leases, self._space, self.view, self._housekeeping).run()
         except (OSError, CacheError) as error:
             _log.warning(
@@ -338,7 +346,7 @@ def open_index(layout: Layout) -> Index:
     except sqlite3.OperationalError as error:
         _log.warning("index %s cannot be opened (%s); this run keeps it in memory", layout.index, error)
         connections, fresh = schema.in_memory(), True
-    if fresh:
+    if fresh and files.names_in(str(layout.objects)):
         _set_aside(layout)
     return Index(layout.index, connections)
 

@@ -82,7 +82,7 @@ class Carrier:
             self._health.admit()
             self._space.book_again(flight)
         try:
-            await self._space.need_disk(flight)
+            await self._need_disk(flight)
             value = await self._fetch(flight, final)
             self._index.put(Entry(flight.digest, str(info.url), info.id.generation, info.size_bytes, value, self._boot))
         finally:
@@ -90,6 +90,12 @@ class Carrier:
         self.fetches += 1
         self.fetched_bytes += info.size_bytes
         return Landing(Path(final), hit=False, fetched_bytes=info.size_bytes)
+
+    async def _need_disk(self, flight: Flight) -> None:
+        try:
+            await self._space.need_disk(flight)
+        except OSError as error:
+            raise self._health.failed(error) from error
 
     async def _is_good(self, entry: Entry, info: ObjectInfo, final: str) -> bool:
         if not self.agrees(entry, info):

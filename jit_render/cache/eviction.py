@@ -90,9 +90,13 @@ class Space:
     def book_again(self, flight: Flight) -> None:
         """Book for an entry that was thrown away just now: it makes its own room, if nothing else does."""
         size_bytes = flight.info.size_bytes
-        if size_bytes > self._limits.limit_bytes or not self.make_room(size_bytes):
-            self.surplus[flight.digest] = size_bytes
+        self.take_in(flight.digest, size_bytes)
         self.booked[flight.digest] = size_bytes
+
+    def take_in(self, digest: str, size_bytes: int) -> None:
+        """Make room for a file that is here already and has to be taken."""
+        if size_bytes > self._limits.limit_bytes or not self.make_room(size_bytes):
+            self.surplus[digest] = size_bytes
 
     def give_back(self, digest: str) -> None:
         """The download ended; what came of it, if anything, is in the index by now."""
@@ -103,13 +107,15 @@ class Space:
     def make_room(self, size_bytes: int) -> bool:
         """Evict until `size_bytes` more fit under the limit; False when they cannot."""
         limit = self._limits.limit_bytes
+        if self._held_bytes() + size_bytes > limit:
+            return False  # evicting everything else would not do: keep it
         if self.charged() + size_bytes > limit:
             self.drop_surplus()
             for entry in self._evictable():
                 if self.charged() + size_bytes <= limit:
                     break
                 self.evict(entry)
-            self._trim_soon()
+            self.trim()
         return self.charged() + size_bytes <= limit
 
     async def need_disk(self, flight: Flight) -> None:
@@ -235,13 +241,18 @@ class Space:
         outside = sum(size for digest, size in self.surplus.items() if self._leases.holds(holder, digest))
         return self._leases.bytes_of(holder) - outside + on_its_way
 
+    def _held_bytes(self) -> int:
+        outside = sum(size for digest, size in self.surplus.items() if digest in self._leases or digest in self.booked)
+        return self._leases.leased_bytes + sum(self.booked.values()) - outside
+
     def _spared(self, digest: str) -> bool:
         return digest in self._leases or digest in self.fetches.flights
 
     def _evictable(self) -> Iterator[Entry]:
         return self._index.oldest(self._spared)
 
-    def _trim_soon(self) -> None:
+    def trim(self) -> None:
+        """Go on evicting down to 95 % of the limit, a slice at a time in between other work."""
         if self._trim is None:
             self._trim = asyncio.get_running_loop().call_soon(self._trim_slice)
 
@@ -251,7 +262,7 @@ class Space:
             if self.charged() <= STOP_AT * self._limits.limit_bytes:
                 return
             if count == SLICE_ENTRIES:
-                self._trim_soon()
+                self.trim()
                 return
             self.evict(entry)
 

@@ -75,7 +75,7 @@ class Fetches:
         width: int,
         admit: Callable[[Flight], bool],
         carry: Callable[[Flight], Awaitable[Landing]],
-        land: Callable[[Flight, Waiter], None],
+        land: Callable[[Flight], None],
     ) -> None:
         self._width = width
         self._admit = admit
@@ -222,9 +222,9 @@ class Fetches:
             self._end(flight, error)
         else:
             # In one step with the landing, so that nothing can evict the object before its waiters hold it.
+            self._land(flight)
             for waiter in flight.waiters:
                 if not waiter.future.done():
-                    self._land(flight, waiter)
                     waiter.future.set_result(landing)
             self._remove(flight)
         self.room_changed()

@@ -19,7 +19,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +58,7 @@ class Entry:
 class _Batch:
     changes: dict[str, Entry | None]
     pins: list[PinRow]
+    pins_from: float
     entries: int
     used_bytes: int
 
@@ -72,7 +73,10 @@ class Index:
         self._dirty: dict[str, Entry | None] = {}
         self._writing: dict[str, Entry | None] = {}
         self._pins: dict[tuple[str, str], PinRow] = {}
+        self._pins_from = float("-inf")
+        self._writer = ThreadPoolExecutor(1, "cache-index")
         self._flushing = asyncio.Lock()
+        self._complained = False
         self.changed = asyncio.Event()
         self.broken = False
         totals: tuple[int, int] = connections.reader.execute("SELECT entries, bytes FROM totals").fetchone()
@@ -157,38 +161,42 @@ class Index:
         self._pins[pin[:2]] = pin
         self.changed.set()
 
-    async def flush(self, executor: Executor) -> None:
-        """Write what changed. Never raises for the disk: what could not be written is tried again next time."""
+    def forget_pins(self, before: float) -> None:
+        """Drop pins older than `before` (seconds since the epoch): their jobs are long over."""
+        self._pins_from = before
+        self.changed.set()
+
+    async def flush(self) -> bool:
+        """Write what changed; True when the file had broken and was begun anew.
+
+        Never raises for the disk: what could not be written is tried again next time. A caller that is cancelled
+        does not stop the writing half way.
+        """
+        return await asyncio.shield(asyncio.ensure_future(self._flush()))
+
+    async def _flush(self) -> bool:
         async with self._flushing:
-            if self.broken:
+            broke = self.broken
+            if broke:
                 self._rebuild()
             self.changed.clear()
-            if not self._dirty and not self._pins:
-                return
             self._writing, self._dirty = self._dirty, {}
-            batch = _Batch(self._writing, list(self._pins.values()), self.entries, self.used_bytes)
+            batch = _Batch(self._writing, list(self._pins.values()), self._pins_from, self.entries, self.used_bytes)
             try:
-                await asyncio.get_running_loop().run_in_executor(executor, self._write, batch)
+                await asyncio.get_running_loop().run_in_executor(self._writer, self._write, batch)
                 for pin in batch.pins:
                     del self._pins[pin[:2]]
+                self._complained = False
             except sqlite3.Error as error:
                 self._failed(error)
                 self._dirty = {**self._writing, **self._dirty}
             finally:
                 self._writing = {}
-
-    async def forget_pins(self, executor: Executor, before: float) -> None:
-        """Drop pins older than `before` (seconds since the epoch): their jobs are long over."""
-        async with self._flushing:
-            try:
-                await asyncio.get_running_loop().run_in_executor(
-                    executor, self._connections.writer.execute, "DELETE FROM pins WHERE pinned < ?", (before,)
-                )
-            except sqlite3.Error as error:
-                self._failed(error)
+            return broke
 
     def close(self) -> None:
         """Give the file back; what was not flushed is lost, as in a crash."""
+        self._writer.shutdown(wait=True)
         self._connections.close()
         if self.broken:
             schema.move_aside(self._path)
@@ -227,7 +235,9 @@ class Index:
 
     def _failed(self, error: sqlite3.Error) -> None:
         """A row that cannot be read is a miss."""
-        _log.warning("index %s: %s", self._path, error)
+        if not self._complained:  # a full disk fails twice a second until it has room
+            _log.warning("index %s: %s", self._path, error)
+            self._complained = True
         if schema.is_corrupt(error):
             self.broken = True
         self.changed.set()
@@ -267,6 +277,7 @@ class Index:
             connection.executemany("DELETE FROM entries WHERE digest = ?", gone)
             connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             connection.executemany("INSERT OR IGNORE INTO pins VALUES (?, ?, ?, ?)", batch.pins)
+            connection.execute("DELETE FROM pins WHERE pinned < ?", (batch.pins_from,))
             connection.execute("UPDATE totals SET entries = ?, bytes = ?", (batch.entries, batch.used_bytes))
             connection.execute("COMMIT")
         except BaseException:

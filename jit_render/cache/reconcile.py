@@ -76,7 +76,11 @@ class Reconciler:
             self.lost += 1
 
     def _drop_files(self, path: str, name: str) -> None:
-        if name in self.space.fetches.flights or (_is_digest(name) and self.index.get(name) is not None):
+        if (
+            name in self.space.fetches.flights
+            or name in self.leases
+            or (_is_digest(name) and self.index.get(name) is not None)
+        ):
             return
         aside = self.layout.fresh()
         files.move(path, aside)

@@ -61,7 +61,7 @@ class ViewTree:
         try:
             if not files.leads_to(place, aim):
                 self._put(place, aim)
-        except (FileExistsError, NotADirectoryError) as error:
+        except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
             raise name_refused(str(url), error) from error
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
@@ -139,6 +139,8 @@ class ViewTree:
                 break
             else:
                 return
+        if Path(place).is_dir() and not files.is_link(place):
+            raise IsADirectoryError(place)
         if not files.is_link(place):
             raise CacheError(f"{place} is not a link but was written by a renderer; publish or remove it first.")
         temporary = self._layout.fresh()
