@@ -105,7 +105,8 @@ def _keys(spec: JobSpec, write: str, view: str) -> list[CommitKey]:
         raise UsageError(f"job {spec.id} has no Write {write!r}; it has {', '.join(w.name for w in spec.writes)}.")
     if view and view not in target.views:
         raise UsageError(f"{target.name} has no view {view!r}; it has {', '.join(target.views)}.")
-    return [CommitKey(write=target.name, view=view or target.views[0], frame=frame) for frame in spec.frame_set]
+    name, shown = target.name, view or target.views[0]
+    return [CommitKey(write=name, view=shown, frame=frame) for frame in spec.frame_set if target.covers(frame)]
 
 
 def _sample(keys: list[CommitKey]) -> list[CommitKey]:

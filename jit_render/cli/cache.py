@@ -1,0 +1,129 @@
+"""``jit-render cache``: look at a node's cache, check it, empty it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from jit_render.cli import boundary
+from jit_render.cli.options import Json, Set
+
+if TYPE_CHECKING:
+    from jit_render.cache import NodeCache
+
+Root = Annotated[Path | None, typer.Option("--cache", metavar="FOLDER", help="The node's cache [cache.root].")]
+Result = TypeVar("Result")
+
+app = boundary.application(no_args_is_help=True, help="Look at a node's cache, check it, empty it.")
+
+
+@app.command("status", epilog=boundary.EXIT_CODES)
+def status(cache: Root = None, overrides: Set = None, json: Json = False) -> None:
+    """Show what the cache holds; asks the running agent, or reads the folder where none runs."""
+    from jit_render.agent.launch import answers, socket_path
+    from jit_render.cli.output import plain, say_json, say_table
+    from jit_render.report.words import size
+
+    root = _root(cache, overrides)
+    socket = socket_path(root)
+    running = socket.exists() and answers(socket)
+    values: dict[str, Any] = _asked(socket) if running else plain(_opened(root, overrides, _stats))
+    values = {"root": str(root), "agent": "running" if running else "not running", **values}
+    values |= values.pop("cache", {})
+    if json:
+        say_json(values)
+        return
+    rows = [
+        (key.removesuffix("_bytes").replace("_", " "), size(value) if key.endswith("_bytes") else value)
+        for key, value in values.items()
+        if not isinstance(value, (dict, list))
+    ]
+    say_table(("", "VALUE"), rows)
+
+
+@app.command("verify", epilog=boundary.EXIT_CODES)
+def verify(cache: Root = None, overrides: Set = None, json: Json = False) -> None:
+    """Read every cached object again and throw away what does not match its checksum. No agent may be running."""
+    from jit_render.cli.output import note, say, say_json
+    from jit_render.report.words import size
+
+    root = _root(cache, overrides)
+    report = _opened(root, overrides, lambda node: node.verify())
+    if json:
+        say_json(report)
+    else:
+        for name in report.bad:
+            note(f"  thrown away: {name}")
+        say(f"{root}: {report.checked} objects ({size(report.checked_bytes)}) read, {len(report.bad)} bad.")
+    raise typer.Exit(1 if report.bad else 0)
+
+
+@app.command("clear", epilog=boundary.EXIT_CODES)
+def clear(cache: Root = None, overrides: Set = None, json: Json = False) -> None:
+    """Remove all cached objects. Outputs that wait for upload stay. No agent may be running."""
+    from jit_render.cli.output import say, say_json
+    from jit_render.report.words import size
+
+    root = _root(cache, overrides)
+    report = _opened(root, overrides, lambda node: node.clear())
+    if json:
+        say_json(report)
+    else:
+        kept = f"; {report.kept} are in use and stay" if report.kept else ""
+        say(f"{root}: {report.removed} objects ({size(report.removed_bytes)}) removed{kept}.")
+
+
+def _root(cache: Path | None, overrides: list[str] | None) -> Path:
+    from jit_render.cli.config import load
+    from jit_render.model.errors import CacheUnusable
+
+    root = (cache or Path(load(overrides or ()).settings.cache.root)).expanduser().absolute()
+    if not root.is_dir():
+        raise CacheUnusable(f"there is no cache at {root} yet; name another with --cache or cache.root.")
+    return root
+
+
+async def _stats(node: NodeCache) -> object:
+    return node.stats()
+
+
+def _opened(root: Path, overrides: list[str] | None, ask: Callable[[NodeCache], Awaitable[Result]]) -> Result:
+    """What `ask` says of the cache while this process owns it. Raises CacheLocked."""
+    import asyncio
+
+    from jit_render.cache import CacheLimits, NodeCache
+    from jit_render.cli.config import load
+    from jit_render.model.clock import SystemClock
+    from jit_render.store import open_store
+
+    settings = load(overrides or ()).settings
+
+    async def run() -> Result:
+        store = open_store(settings.store)
+        try:
+            limits = CacheLimits(settings.cache.limit, settings.cache.free_space, settings.cache.fetchers)
+            node = NodeCache.open(root, limits, store, SystemClock())
+            try:
+                return await ask(node)
+            finally:
+                await node.close()
+        finally:
+            store.close()
+
+    return asyncio.run(run())
+
+
+def _asked(socket: Path) -> dict[str, Any]:
+    from jit_render.model.errors import from_kind
+    from nuke_callbacks.client import AgentFailure, Client
+
+    client = Client(str(socket), role="tool", takeover_seconds=2.0)
+    try:
+        return dict(client.stats()["agent"])
+    except AgentFailure as error:
+        raise from_kind(error.kind, str(error)) from None
+    finally:
+        client.close()

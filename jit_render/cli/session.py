@@ -1,0 +1,59 @@
+"""What most commands begin with: settings, a store, and the job that was named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from jit_render.cli.config import load
+from jit_render.farm.records import find_job, list_jobs, state_of
+from jit_render.model.clock import Clock, SystemClock
+from jit_render.model.errors import JobNotFound
+from jit_render.model.identity import ObjectUrl
+from jit_render.model.settings import Settings
+from jit_render.store import Store, open_store
+
+LATEST = "latest"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One command's way to the world."""
+
+    settings: Settings
+    store: Store
+    clock: Clock
+
+    def job(self, name: str) -> ObjectUrl:
+        """The folder of a job named by URL, id, unique beginning of an id, or ``latest``. Raises JobNotFound."""
+        if "://" in name:
+            return find_job(self.store, self.settings, name)
+        state = state_of(self.settings)
+        known = [summary.id for summary in list_jobs(self.store, state)]
+        if name == LATEST:
+            if not known:
+                raise JobNotFound(f"there is no job under {state} yet; jit-submit makes one.")
+            return find_job(self.store, self.settings, known[0])
+        alike = [job_id for job_id in known if job_id.startswith(name)]
+        if name not in known and len(alike) > 1:
+            some = ", ".join(alike[:4])
+            raise JobNotFound(f"{name!r} is the beginning of {len(alike)} jobs ({some}); write more of it.")
+        return find_job(self.store, self.settings, alike[0] if len(alike) == 1 else name)
+
+
+@contextmanager
+def session(flags: Sequence[str] = ()) -> Iterator[Session]:
+    """Settings and a store for the time of one command. Raises ConfigError."""
+    settings = load(flags).settings
+    clock = SystemClock()
+    store = open_store(settings.store, clock)
+    try:
+        yield Session(settings, store, clock)
+    finally:
+        store.close()
+
+
+def with_state(flags: Sequence[str], state: str) -> list[str]:
+    """`flags` and, where given, the state folder as one more."""
+    return [*flags, f"job.state={state}"] if state else list(flags)

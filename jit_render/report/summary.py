@@ -1,0 +1,98 @@
+"""How a job went, in a dozen aligned lines: what is done, what it took, where the frames are, what is wrong."""
+
+from __future__ import annotations
+
+from jit_render.farm.status import JobStatus
+from jit_render.model.errors import PathRefused
+from jit_render.model.job import AttemptRecord, JobSpec, WriteTarget
+from jit_render.report.words import count, duration, share, size
+
+Lines = list[tuple[str, str]]
+MOST_TROUBLES = 8
+
+
+def summarise(status: JobStatus, spec: JobSpec, *, wall_seconds: float | None = None) -> list[str]:
+    """Lines for people. `wall_seconds`: how long the command took, where it ran the job."""
+    rows = [
+        *_frames(status),
+        *_time(status, wall_seconds),
+        *_bytes(status),
+        *_attempts(status),
+        *_places(status, spec),
+    ]
+    width = max(len(label) for label, _ in rows)
+    lines = [f"{status.job}: {status.state}"]
+    lines += [f"  {label.ljust(width)}  {text}" for label, text in rows]
+    return lines + _troubles(status)
+
+
+def exit_code_of(status: JobStatus) -> int:
+    """What a command that waited for the job ends with: 0, 1, 3 or 75; the gravest trouble decides."""
+    if status.state == "done":
+        return 0
+    codes = {attempt.exit_code for attempt in status.troubles}
+    return next((code for code in (1, 2, 3) if code in codes), 1 if status.state == "cancelled" else 75)
+
+
+def _frames(status: JobStatus) -> Lines:
+    rows = [("frames", f"{status.frames_done} of {status.frames_total} done")]
+    if status.frames_failed:
+        rows[0] = ("frames", f"{rows[0][1]}, {status.frames_failed} failed")
+    if len(status.writes) > 1:
+        rows += [(f"  {write.write} {write.view}", f"{write.done} of {write.total}") for write in status.writes]
+    return rows
+
+
+def _time(status: JobStatus, wall_seconds: float | None) -> Lines:
+    spent = status.spent
+    rows = [("time", duration(status.seconds if wall_seconds is None else wall_seconds))]
+    if status.attempts and status.frames_done:
+        per_frame = spent.render_seconds / status.frames_done
+        waits = f"{duration(spent.fetch_wait_seconds)} of it waiting for files"
+        rows.append(("per frame", f"{per_frame:.2f} s in a renderer, {waits} in all"))
+    return rows
+
+
+def _bytes(status: JobStatus) -> Lines:
+    spent = status.spent
+    asked = spent.hits + spent.misses
+    if not asked:
+        return []
+    return [
+        ("cache", f"{spent.hits:,} of {count(asked, 'file')} were on the node already ({share(status.hit_rate)})"),
+        ("fetched", f"{size(spent.bytes_fetched)}, and {size(spent.bytes_from_cache)} from the cache"),
+        ("uploaded", size(spent.bytes_uploaded)),
+    ]
+
+
+def _attempts(status: JobStatus) -> Lines:
+    if not status.attempts:
+        return []
+    ended = ", ".join(f"{number} {kind.replace('_', ' ')}" for kind, number in sorted(status.failures.items()))
+    lost = f"; {count(status.frames_lost, 'frame')} begun and lost" if status.frames_lost else ""
+    fine = status.attempts - sum(status.failures.values()) - len(status.running)
+    return [("attempts", ", ".join(filter(None, [f"{fine} done", ended])) + lost)]
+
+
+def _places(status: JobStatus, spec: JobSpec) -> Lines:
+    rows = [("in the bucket", place) for write in spec.writes for place in [_place(write, spec)] if place]
+    return [*rows, ("records", status.home)]
+
+
+def _place(write: WriteTarget, spec: JobSpec) -> str:
+    try:
+        mapped = spec.path_map.find(write.file)
+    except PathRefused:
+        return ""
+    return str(mapped.url) if mapped else ""
+
+
+def _troubles(status: JobStatus) -> list[str]:
+    lines = [f"  {_trouble(attempt)}" for attempt in status.troubles[:MOST_TROUBLES]]
+    more = len(status.troubles) - MOST_TROUBLES
+    return lines + ([f"  ... and {count(more, 'more task')} like these"] if more > 0 else [])
+
+
+def _trouble(attempt: AttemptRecord) -> str:
+    kind = attempt.failure.value.replace("_", " ") if attempt.failure else "ended"
+    return f"task {attempt.task}, attempt {attempt.attempt} ({kind}): {attempt.message}"
