@@ -16,6 +16,7 @@ Actions: ``reset`` (the connection is reset), ``stall`` (nothing comes any more)
 answer with ``status``, ``reason``, ``message``, ``retry_after``), ``slow`` (all is well after ``seconds``).
 ``at`` for what the server sends: ``first`` byte, ``middle``, ``last`` byte. For what it receives: ``first`` before
 anything is read, ``middle`` when half is read, ``last`` after it took effect, so that only its answer is lost.
+(``corrupt`` in the ``middle`` of an upload damages what is received; elsewhere it damages the answer.)
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jit_render.testing.fake_gcs import FakeGcs
 
 PIECE_BYTES = 256 * 1024
+_NAME = re.compile(rb'"name":\s*("(?:[^"\\]|\\.)*")')
 _OBJECT = r"/storage/v1/b/(?P<bucket>[^/]+)/o/(?P<name>[^/]+)"
 _ROUTES: list[tuple[str, re.Pattern[str], str]] = [
     (method, re.compile(pattern + "$"), kind)
@@ -52,15 +53,15 @@ class Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def _serve(self) -> None:
-        self._left = int(self.headers.get("Content-Length") or 0)
+        self._left = self._length = int(self.headers.get("Content-Length") or 0)
+        self._ahead = b""
         self._fault: Fault | None = None
         try:
             ask = self._ask()
             self._fault = self.fake.arrived(ask)
             reply = self._played(ask)
         except ApiError as error:
-            reply = Reply(error.status, {"Content-Type": "application/json", **error.headers}, error.body())
-            ask = None
+            reply = self._refusal(error)
         except (Hangup, OSError):
             self.close_connection = True
             return
@@ -71,6 +72,13 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = _serve  # noqa: N815 - names that http.server asks for
+
+    def _refusal(self, error: ApiError) -> Reply:
+        """Errors come as JSON, but for media, whose errors are plain text."""
+        if "alt=media" in self.path:
+            text = {"Content-Type": "text/html; charset=UTF-8"}
+            return Reply(error.status, {**text, **error.headers}, error.message.encode())
+        return Reply(error.status, {"Content-Type": "application/json", **error.headers}, error.body())
 
     def _ask(self) -> Ask:
         parts = urlsplit(self.path)
@@ -89,8 +97,16 @@ class Handler(BaseHTTPRequestHandler):
         elif kind == "upload":
             kind = self._upload_kind(query)
             name = query.get("name", "") or self.fake.api.sessions.name_of(query.get("upload_id", ""))
+            if not name and kind in {"write", "session"}:
+                name = self._announced()
         target = (found.get("to_bucket", ""), found.get("to_name", ""))
-        return Ask(kind, found.get("bucket", ""), name, query, self.headers, self._left, self._piece, target)
+        return Ask(kind, found.get("bucket", ""), name, query, self.headers, self._length, self._piece, target)
+
+    def _announced(self) -> str:
+        """The name that the JSON at the body's beginning gives; what was read for it is given out again later."""
+        self._ahead = self._piece()
+        match = _NAME.search(self._ahead)
+        return str(json.loads(match[1])) if match else ""
 
     def _upload_kind(self, query: dict[str, str]) -> str:
         if "upload_id" not in query:
@@ -106,8 +122,11 @@ class Handler(BaseHTTPRequestHandler):
             return self._answer(ask)
         if fault.at == "first":
             self._break(fault)
+        if fault.at == "middle" and fault.action == "corrupt" and ask.kind in {"write", "chunk"}:
+            self._fault = None
+            return self._answer(_halfway(ask, _damaged))
         if fault.at == "middle" and ask.length:
-            ask = _cut(ask, lambda: self._break(fault))
+            ask = _halfway(ask, self._breaking(fault))
         reply = self._answer(ask)
         if fault.at == "last":
             self._break(fault)
@@ -120,7 +139,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.fake.api.answer(ask)
 
     def _break(self, fault: Fault) -> None:
-        """Play a fault that needs no body of ours. Corrupt, drip: nothing here."""
+        """Play a fault that needs no body of ours: raises, or waits. Corrupt, drip: nothing here."""
         if fault.action == "status":
             headers = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
             raise ApiError(fault.status, fault.reason or "fault", fault.message or f"Fault {fault.status}", headers)
@@ -132,6 +151,13 @@ class Handler(BaseHTTPRequestHandler):
         elif fault.action in {"reset", "short"}:
             self._hang_up(reset=fault.action == "reset")
             raise Hangup
+
+    def _breaking(self, fault: Fault) -> Callable[[bytes], bytes]:
+        def happens(piece: bytes) -> bytes:
+            self._break(fault)
+            return piece
+
+        return happens
 
     def _send(self, reply: Reply) -> None:
         fault = self._fault
@@ -179,6 +205,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _piece(self) -> bytes:
         """The next bytes of the request's body; b"" at its end. Raises Hangup when the client breaks off."""
+        if self._ahead:
+            data, self._ahead = self._ahead, b""
+            return data
         if not self._left:
             return b""
         data = self.rfile.read1(min(self._left, PIECE_BYTES))
@@ -224,16 +253,19 @@ def _decoded(text: str | None) -> str:
         raise ApiError(400, "invalid", "The specified object name is not valid UTF-8.") from None
 
 
-def _cut(ask: Ask, broken: Callable[[], None]) -> Ask:
-    """The same request, whose body breaks when half of it has been read."""
+def _damaged(piece: bytes) -> bytes:
+    middle = len(piece) // 2
+    return piece[:middle] + bytes([piece[middle] ^ 0xFF]) + piece[middle + 1 :]
+
+
+def _halfway(ask: Ask, happens: Callable[[bytes], bytes]) -> Ask:
+    """The same request; when half of its body has been read, `happens` to the piece that is read then."""
     seen = 0
 
     def pieces() -> bytes:
         nonlocal seen
         piece = ask.pieces()
-        if seen <= ask.length // 2 < seen + len(piece):
-            broken()
-        seen += len(piece)
-        return piece
+        before, seen = seen, seen + len(piece)
+        return happens(piece) if before <= ask.length // 2 < seen else piece
 
     return Ask(ask.kind, ask.bucket, ask.name, ask.query, ask.headers, ask.length, pieces, ask.target)

@@ -1,0 +1,238 @@
+"""``gs://``: Google Cloud Storage, keeping the whole contract of the port.
+
+Metadata and small writes go through the official client (JSON API), always with a generation precondition and never
+with its own retries: trying again is ours (``retry.py``), with one deadline and an injected clock. Bytes out take the
+fast path of ``gcs_data.py``; files of more than `SMALL_BYTES` go in by a resumable session that we drive ourselves
+(``gcs_upload.py``), because the library can neither go on with a session after a restart nor tell a lost answer from
+a refusal.
+
+Errors of Google's libraries end in ``gcs_errors.py``; no other package sees them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from google.auth.credentials import Credentials
+
+from jit_render.model.clock import Clock, SystemClock
+from jit_render.model.errors import (
+    ChecksumMismatch,
+    GenerationGone,
+    HostilePath,
+    JitRenderError,
+    ObjectNotFound,
+    PreconditionFailed,
+    RangeInvalid,
+    StoreError,
+)
+from jit_render.model.identity import ObjectInfo, ObjectUrl
+from jit_render.model.settings import StoreSettings
+from jit_render.store.crc import crc32c_of_bytes
+from jit_render.store.gcs_access import Access
+from jit_render.store.gcs_data import Downloader
+from jit_render.store.gcs_errors import Doing, from_google
+from jit_render.store.gcs_lanes import Lanes
+from jit_render.store.gcs_objects import Draft, bucket_of, info_of_blob
+from jit_render.store.gcs_upload import Uploader
+from jit_render.store.port import Guarantees, Sink, Store
+from jit_render.store.retry import Passing, Retrier
+
+T = TypeVar("T")
+Blobs = list[Any]
+SMALL_BYTES = 8 * 1024 * 1024
+PAGE = 1000
+_FIELDS = "items(name,generation,size,crc32c,updated,metadata,contentEncoding),nextPageToken"
+
+
+class GcsStore(Store):
+    """All buckets of one endpoint. `credentials` stands in for the machine's own."""
+
+    def __init__(
+        self, settings: StoreSettings, clock: Clock | None = None, credentials: Credentials | None = None
+    ) -> None:
+        self._timeout = settings.timeout
+        self._access = Access(settings, credentials)
+        self._lanes = Lanes(self._access.endpoint, settings.timeout)
+        self._retrier = Retrier(clock or SystemClock(), settings.deadline)
+        self._downloader = Downloader(self._access, self._lanes, self._retrier)
+        self._uploader = Uploader(self._access, self._lanes, self._retrier, self._live, settings.timeout)
+
+    def guarantees(self, root: str) -> Guarantees:
+        del root
+        return Guarantees(
+            atomic_create=True, atomic_replace=True, checksums=True, pinned_reads=True, writer_mark=True
+        )
+
+    def stat(self, url: ObjectUrl, *, generation: str | None = None) -> ObjectInfo:
+        doing = Doing("read", url, generation)
+
+        def look() -> ObjectInfo:
+            blob = self._blob(doing)
+            blob.reload(retry=None, timeout=self._timeout)
+            return info_of_blob(url, blob)
+
+        return self._call(doing, look)
+
+    def list(self, prefix: ObjectUrl, *, recursive: bool = True) -> Iterator[ObjectInfo]:
+        """As the port says. Folder markers (``name/``) and names that are no safe object name are left out."""
+        base = f"{prefix.key}/" if prefix.key else ""
+        token: str | None = None
+        while True:
+            page, token = self._page(prefix, base, "" if recursive else "/", token)
+            for blob in page:
+                try:
+                    url = prefix / blob.name.removeprefix(base)
+                except HostilePath:
+                    continue
+                yield info_of_blob(url, blob)
+            if token is None:
+                return
+
+    def read(self, url: ObjectUrl, *, generation: str | None = None) -> tuple[bytes, ObjectInfo]:
+        info = self.stat(url, generation=generation)
+
+        def whole() -> bytes:
+            pieces: list[bytes] = []
+            self.download(info, lambda piece: pieces.append(bytes(piece)))
+            data = b"".join(pieces)
+            if info.crc32c is not None and crc32c_of_bytes(data) != info.crc32c:
+                raise Passing(ChecksumMismatch(f"{url}: the bytes that came are not those that are stored."))
+            return data
+
+        return self._retrier.call(whole), info
+
+    def download(self, info: ObjectInfo, sink: Sink, *, start: int = 0, end: int | None = None) -> None:
+        stop = info.size_bytes if end is None else end
+        if not 0 <= start <= stop <= info.size_bytes:
+            raise RangeInvalid(f"{info.url}: bytes {start}:{stop} are not within its {info.size_bytes} bytes.")
+        if start == stop:
+            self.stat(info.url, generation=info.id.generation)  # nothing to fetch, but it must exist
+            return
+        self._downloader.run(info, sink, start, stop)
+
+    def write(self, url: ObjectUrl, data: bytes, *, if_generation: str, writer: str | None = None) -> ObjectInfo:
+        draft = Draft(url, len(data), crc32c_of_bytes(data), if_generation, writer)
+        doing = Doing("write", url)
+        in_doubt = False
+
+        def put() -> ObjectInfo:
+            nonlocal in_doubt
+            try:
+                return self._google(doing, lambda: self._put(draft, data))
+            except Passing:
+                in_doubt = True  # it may have been written, and only the answer lost
+                raise
+            except PreconditionFailed:
+                live = self._live(url) if in_doubt else None
+                if live is not None and draft.is_live_as(live):
+                    return live
+                raise
+
+        return self._retrier.call(put)
+
+    def upload(
+        self,
+        url: ObjectUrl,
+        path: Path,
+        *,
+        crc32c: int,
+        if_generation: str,
+        writer: str | None = None,
+        session: str | None = None,
+        on_session: Callable[[str], None] | None = None,
+    ) -> ObjectInfo:
+        """As the port says. Files of up to `SMALL_BYTES` go in one request and have no session."""
+        try:
+            size = path.stat().st_size
+            small = path.read_bytes() if size <= SMALL_BYTES and session is None else None
+        except OSError as error:
+            raise StoreError(f"cannot upload {path} to {url}: {error.strerror}.") from error
+        if small is None:
+            return self._uploader.run(Draft(url, size, crc32c, if_generation, writer), path, session, on_session)
+        if crc32c_of_bytes(small) != crc32c:
+            raise ChecksumMismatch(f"{path}: its crc32c is not {crc32c:08x}, it was changed; publish it again.")
+        return self.write(url, small, if_generation=if_generation, writer=writer)
+
+    def delete(self, url: ObjectUrl, *, if_generation: str | None = None) -> None:
+        """As the port says. Even without a precondition only the version found at first look goes."""
+        if if_generation is None:
+            found = self._live(url)
+            if found is None:
+                return None
+            return self.delete(url, if_generation=found.id.generation)
+        doing = Doing("delete", url)
+        try:
+            self._call(doing, lambda: self._remove(doing, if_generation))
+        except ObjectNotFound:
+            return None
+        except PreconditionFailed:
+            if self._live(url) is not None:
+                raise
+
+    def close(self) -> None:
+        self._lanes.close()
+        self._access.close()
+
+    def _blob(self, doing: Doing) -> Any:
+        generation = None
+        if doing.generation is not None:
+            if not doing.generation.isdecimal():
+                raise GenerationGone(f"{doing.url}: {doing.generation!r} is no generation of Cloud Storage.")
+            generation = int(doing.generation)
+        bucket = self._access.client.bucket(bucket_of(doing.url))
+        return bucket.blob(doing.url.key, generation=generation)
+
+    def _put(self, draft: Draft, data: bytes) -> ObjectInfo:
+        blob = self._blob(Doing("write", draft.url))
+        blob.metadata = draft.metadata
+        blob.upload_from_string(
+            data,
+            content_type=draft.content_type,
+            if_generation_match=draft.generation_match,
+            checksum="crc32c",
+            timeout=self._timeout,
+            retry=None,
+        )
+        return info_of_blob(draft.url, blob)
+
+    def _remove(self, doing: Doing, generation: str) -> None:
+        blob = self._blob(doing)
+        match = int(generation) if generation.isdecimal() else -1
+        blob.delete(if_generation_match=match, retry=None, timeout=self._timeout)
+
+    def _page(self, prefix: ObjectUrl, base: str, delimiter: str, token: str | None) -> tuple[Blobs, str | None]:
+        def fetch() -> tuple[Blobs, str | None]:
+            found = self._access.client.list_blobs(
+                bucket_of(prefix),
+                prefix=base or None,
+                delimiter=delimiter or None,
+                page_token=token,
+                page_size=PAGE,
+                fields=_FIELDS,
+                timeout=self._timeout,
+                retry=None,
+            )
+            page = next(found.pages, ())
+            return [blob for blob in page if not blob.name.endswith("/")], found.next_page_token
+
+        return self._call(Doing("list", prefix), fetch)
+
+    def _live(self, url: ObjectUrl) -> ObjectInfo | None:
+        try:
+            return self.stat(url)
+        except ObjectNotFound:
+            return None
+
+    def _call(self, doing: Doing, work: Callable[[], T]) -> T:
+        return self._retrier.call(lambda: self._google(doing, work))
+
+    def _google(self, doing: Doing, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except (JitRenderError, Passing):
+            raise
+        except Exception as error:
+            raise from_google(doing, error) from error

@@ -1,0 +1,141 @@
+"""The fast path out of Cloud Storage: one generation's bytes, in order, each once, whatever the network does.
+
+A download asks for ``alt=media&generation=N`` with ``Accept-Encoding: gzip``, so that the bytes come as they are
+stored, and fills one reused buffer. When the connection breaks, stalls or ends early, it asks for the rest by
+``Range`` of the same generation. A server that trickles is given up when less than `PROGRESS_BYTES` came within the
+deadline.
+"""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator
+from http.client import HTTPResponse
+from urllib.parse import quote
+
+from google.auth.exceptions import GoogleAuthError
+
+from jit_render.model.errors import GenerationGone, TransientStoreError
+from jit_render.model.identity import ObjectInfo
+from jit_render.store.crc import BLOCK_BYTES
+from jit_render.store.gcs_access import Access
+from jit_render.store.gcs_errors import Answer, Doing, from_answer, from_google, from_socket
+from jit_render.store.gcs_lanes import Lane, Lanes
+from jit_render.store.port import Sink
+from jit_render.store.retry import Passing, Patience, Retrier
+
+PROGRESS_BYTES = BLOCK_BYTES
+_MOST_OF_AN_ERROR = 64 * 1024
+
+
+class Downloader:
+    """Reads ranges of pinned generations; any number of threads at once."""
+
+    def __init__(self, access: Access, lanes: Lanes, retrier: Retrier) -> None:
+        self._access = access
+        self._lanes = lanes
+        self._retrier = retrier
+
+    def run(self, info: ObjectInfo, sink: Sink, start: int, stop: int) -> None:
+        """Bytes ``start:stop`` of `info`'s generation to `sink`. Raises our errors; the sink's come out unchanged."""
+        patience = self._retrier.patience()
+        at, marked = start, start
+        while at < stop:
+            try:
+                for piece in self._pieces(info, at, stop, patience):
+                    sink(piece)
+                    at += len(piece)
+                    if at - marked >= PROGRESS_BYTES:
+                        marked = at
+                        patience.progressed()
+            except Passing as passing:
+                patience.pause(passing)
+
+    def _pieces(self, info: ObjectInfo, at: int, stop: int, patience: Patience) -> Iterator[memoryview]:
+        """What one request brings of ``at:stop``. Raises Passing when it breaks off."""
+        doing = Doing("read", info.url, info.id.generation)
+        headers = {"Accept-Encoding": "gzip"}
+        if at or stop != info.size_bytes:
+            headers["Range"] = f"bytes={at}-{stop - 1}"
+        lane, response = self._opened(doing, _target(info), headers)
+        try:
+            _check(doing, info, response, stop - at)
+            while at < stop:
+                wanted = lane.buffer[: min(stop - at, BLOCK_BYTES)]
+                count = _fill(doing, patience, response, wanted)
+                if count:
+                    yield wanted[:count]
+                at += count
+                if count < len(wanted):
+                    break
+            response.close()
+        except BaseException:
+            lane.close()
+            raise
+        if at < stop:
+            lane.close()
+            how = "trickles" if patience.is_over else "ended early"
+            raise from_socket(doing, ConnectionError(f"it {how}, {stop - at} bytes are missing"))
+        self._lanes.give_back(lane)
+
+    def _opened(self, doing: Doing, target: str, headers: dict[str, str]) -> tuple[Lane, HTTPResponse]:
+        """A good answer. A 401 is met with a new token, once. Raises Passing and our permanent errors."""
+        is_renewed = False
+        while True:
+            try:
+                rights = self._access.headers()
+                lane, response = self._lanes.ask("GET", target, {**headers, **rights})
+                if response.status in {200, 206}:
+                    return lane, response
+                answer = _answer(lane, response)
+                is_renewed = answer.status == 401 and not is_renewed and self._access.refused(rights)
+            except GoogleAuthError as error:
+                raise from_google(doing, error) from error
+            except (OSError, http.client.HTTPException) as error:
+                raise from_socket(doing, error) from error
+            if not is_renewed:
+                raise from_answer(doing, answer)
+
+
+def _answer(lane: Lane, response: HTTPResponse) -> Answer:
+    """What a refusal says; a refusal that cannot be read still has its status. Ends the lane."""
+    try:
+        body = response.read(_MOST_OF_AN_ERROR)
+    except (OSError, http.client.HTTPException):
+        body = b""
+    lane.close()
+    return Answer.read(response.status, response.headers, body)
+
+
+def _check(doing: Doing, info: ObjectInfo, response: HTTPResponse, wanted: int) -> None:
+    """That this is the generation and the range that were asked for. (A careless proxy or server may differ.)"""
+    generation = response.headers.get("X-Goog-Generation")
+    if generation is not None and generation != info.id.generation:
+        raise GenerationGone(f"{info.url}: generation {info.id.generation} is gone, the storage sent {generation}.")
+    length = response.headers.get("Content-Length")
+    if length is not None and length != str(wanted):
+        raise Passing(TransientStoreError(f"{doing}: {length} bytes were offered where {wanted} were asked for."))
+
+
+def _fill(doing: Doing, patience: Patience, response: HTTPResponse, view: memoryview) -> int:
+    """Fill `view`; fewer bytes at the end of the body, or once patience with a trickle is over."""
+    filled = 0
+    try:
+        while filled < len(view):
+            # The response's own readinto would wait for a full view, however slowly it trickles in.
+            rest = view[filled:]
+            count = response.readinto(rest) if response.chunked else response.fp.readinto1(rest)
+            if not count:
+                break
+            filled += count
+            if patience.is_over:
+                break
+    except (OSError, http.client.HTTPException) as error:
+        raise from_socket(doing, error) from error
+    return filled
+
+
+def _target(info: ObjectInfo) -> str:
+    bucket = info.url.root.partition("://")[2]
+    name = quote(info.url.key, safe="")
+    return f"/download/storage/v1/b/{bucket}/o/{name}?alt=media&generation={quote(info.id.generation, safe='')}"
