@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from jit_render.model.errors import UsageError
-from jit_render.render.port import Renderer
+
+if TYPE_CHECKING:  # records and their validation library would cost the stand-in's process a quarter of its start
+    from jit_render.render.port import Renderer
 
 
 def find_renderer(name: str, version: str = "") -> Renderer:
