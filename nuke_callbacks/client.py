@@ -195,7 +195,7 @@ class Client:
             except ConnectionGone:
                 self._disconnect()
             except AgentFailure as failure:
-                if failure.kind in ("AgentLost", "ProtocolError"):
+                if failure.kind in ("AgentLost", "ProtocolError"):  # also what is said of a whole connection
                     self._disconnect()  # a late reply must not be taken for the next one's
                 raise
         raise AgentLost("%d agents at %s were lost over one %s; see their log" % (_MOST_LOSSES, self.socket_path, verb))

@@ -1,0 +1,44 @@
+"""``python -m benchmarks NAME --json FILE [--quick]``: measure, write the numbers down, print a table."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks import machine
+
+NAMES = ("resolve",)
+"""Modules of this package with ``measure(*, quick) -> dict`` and ``table(result) -> rich.Table``."""
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("name", choices=[*NAMES, "all"])
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
+    parser.add_argument("--quick", action="store_true", help="fewer samples")
+    asked = parser.parse_args(arguments)
+    console = Console()
+    results: dict[str, Any] = {}
+    for name in NAMES if asked.name == "all" else [asked.name]:
+        module = importlib.import_module(f"benchmarks.{name}")
+        on = machine.describe()
+        result = {"benchmark": name, "quick": asked.quick, **module.measure(quick=asked.quick), "machine": on}
+        console.print(module.table(result))
+        results[name] = result
+    console.print(" · ".join(f"{key} {value}" for key, value in machine.describe().items()), style="dim")
+    if asked.json:
+        asked.json.parent.mkdir(parents=True, exist_ok=True)
+        document = results if asked.name == "all" else results[asked.name]
+        asked.json.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        console.print(f"written to {asked.json}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
