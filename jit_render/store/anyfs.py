@@ -16,7 +16,6 @@ What fsspec does not give is emulated, and weaker than on ``gs://`` and ``file:/
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import threading
@@ -47,7 +46,8 @@ from jit_render.store.retry import Passing, Retrier
 
 T = TypeVar("T")
 Entries = list[dict[str, Any]]
-_TELLS = ("generation", "version_id", "VersionId", "ETag", "etag", "LastModified", "last_modified", "mtime", "created")
+_TAGS = ("generation", "version_id", "VersionId", "ETag", "etag")
+_TIMES = ("LastModified", "last_modified", "mtime", "created")
 _written: dict[ObjectId, tuple[int, str | None]] = {}
 """What this process wrote: crc32c and writer. One for all stores, as ``memory://`` is."""
 _writing = tuple(threading.Lock() for _ in range(64))
@@ -237,31 +237,26 @@ class AnyFsStore(Store):
 
 
 def _info(url: ObjectUrl, entry: dict[str, Any]) -> ObjectInfo:
-    told = [f"{key}={_plain(entry[key])}" for key in _TELLS if entry.get(key) is not None]
+    times = [_seconds(entry[key]) for key in _TIMES if entry.get(key) is not None]
+    told = [f"{key}={entry[key]}" for key in _TAGS if entry.get(key) is not None] + [f"{time:.6f}" for time in times]
     generation = hashlib.sha256("\0".join([*told, str(entry.get("size"))]).encode()).hexdigest()[:32]
     identity = ObjectId(url, generation)
     crc32c, writer = _written.get(identity, (None, None))
-    return ObjectInfo(identity, int(entry.get("size") or 0), crc32c, _updated(entry), writer)
+    return ObjectInfo(identity, int(entry.get("size") or 0), crc32c, next(iter(times), 0.0), writer)
 
 
 def _name(entry: dict[str, Any]) -> str:
     return str(entry["name"])
 
 
-def _plain(value: Any) -> str:
-    """One spelling of a value that some calls of a backend give as a datetime and others as text."""
-    return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def _updated(entry: dict[str, Any]) -> float:
-    for key in ("LastModified", "last_modified", "mtime", "created"):
-        value = entry.get(key)
-        if isinstance(value, int | float):
-            return float(value)
-        if value is not None:
-            with contextlib.suppress(ValueError):
-                return datetime.fromisoformat(_plain(value)).timestamp()
-    return 0.0
+def _seconds(value: Any) -> float:
+    """Since the epoch, of what some calls of a backend give as a datetime, others as a number or text."""
+    if isinstance(value, datetime):
+        return value.timestamp()
+    try:
+        return float(value) if isinstance(value, int | float) else datetime.fromisoformat(str(value)).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def _gone(url: ObjectUrl, generation: str) -> GenerationGone:

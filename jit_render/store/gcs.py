@@ -1,10 +1,10 @@
 """``gs://``: Google Cloud Storage, keeping the whole contract of the port.
 
-Metadata and small writes go through the official client (JSON API), always with a generation precondition and never
-with its own retries: trying again is ours (``retry.py``), with one deadline and an injected clock. Bytes out take the
-fast path of ``gcs_data.py``; files of more than `SMALL_BYTES` go in by a resumable session that we drive ourselves
-(``gcs_upload.py``), because the library can neither go on with a session after a restart nor tell a lost answer from
-a refusal.
+Listings, small writes and removals go through the official client (JSON API), always with a generation precondition
+and never with its own retries: trying again is ours (``retry.py``), with one deadline and an injected clock. What a
+frame does hundreds of times, looking at an object and reading it, takes the fast path of ``gcs_data.py``; files of
+more than `SMALL_BYTES` go in by a resumable session that we drive ourselves (``gcs_upload.py``), because the library
+can neither go on with a session after a restart nor tell a lost answer from a refusal.
 
 Errors of Google's libraries end in ``gcs_errors.py``; no other package sees them.
 """
@@ -20,7 +20,6 @@ from google.auth.credentials import Credentials
 from jit_render.model.clock import Clock, SystemClock
 from jit_render.model.errors import (
     ChecksumMismatch,
-    GenerationGone,
     HostilePath,
     JitRenderError,
     ObjectNotFound,
@@ -32,7 +31,7 @@ from jit_render.model.identity import ObjectInfo, ObjectUrl
 from jit_render.model.settings import StoreSettings
 from jit_render.store.crc import crc32c_of_bytes
 from jit_render.store.gcs_access import Access
-from jit_render.store.gcs_data import Downloader
+from jit_render.store.gcs_data import Reader
 from jit_render.store.gcs_errors import Doing, from_google
 from jit_render.store.gcs_lanes import Lanes
 from jit_render.store.gcs_objects import Draft, bucket_of, info_of_blob
@@ -57,7 +56,7 @@ class GcsStore(Store):
         self._access = Access(settings, credentials)
         self._lanes = Lanes(self._access.endpoint, settings.timeout)
         self._retrier = Retrier(clock or SystemClock(), settings.deadline)
-        self._downloader = Downloader(self._access, self._lanes, self._retrier)
+        self._reader = Reader(self._access, self._lanes, self._retrier)
         self._uploader = Uploader(self._access, self._lanes, self._retrier, self._live, settings.timeout)
 
     def guarantees(self, root: str) -> Guarantees:
@@ -68,13 +67,7 @@ class GcsStore(Store):
 
     def stat(self, url: ObjectUrl, *, generation: str | None = None) -> ObjectInfo:
         doing = Doing("read", url, generation)
-
-        def look() -> ObjectInfo:
-            blob = self._blob(doing)
-            blob.reload(retry=None, timeout=self._timeout)
-            return info_of_blob(url, blob)
-
-        return self._call(doing, look)
+        return self._retrier.call(lambda: self._reader.describe(doing))
 
     def list(self, prefix: ObjectUrl, *, recursive: bool = True) -> Iterator[ObjectInfo]:
         """As the port says. Folder markers (``name/``) and names that are no safe object name are left out."""
@@ -111,7 +104,7 @@ class GcsStore(Store):
         if start == stop:
             self.stat(info.url, generation=info.id.generation)  # nothing to fetch, but it must exist
             return
-        self._downloader.run(info, sink, start, stop)
+        self._reader.download(info, sink, start, stop)
 
     def write(self, url: ObjectUrl, data: bytes, *, if_generation: str, writer: str | None = None) -> ObjectInfo:
         draft = Draft(url, len(data), crc32c_of_bytes(data), if_generation, writer)
@@ -177,13 +170,7 @@ class GcsStore(Store):
         self._access.close()
 
     def _blob(self, doing: Doing) -> Any:
-        generation = None
-        if doing.generation is not None:
-            if not doing.generation.isdecimal():
-                raise GenerationGone(f"{doing.url}: {doing.generation!r} is no generation of Cloud Storage.")
-            generation = int(doing.generation)
-        bucket = self._access.client.bucket(bucket_of(doing.url))
-        return bucket.blob(doing.url.key, generation=generation)
+        return self._access.client.bucket(bucket_of(doing.url)).blob(doing.url.key)
 
     def _put(self, draft: Draft, data: bytes) -> ObjectInfo:
         blob = self._blob(Doing("write", draft.url))

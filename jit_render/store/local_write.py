@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import fcntl
 import os
@@ -117,7 +118,8 @@ class Temporary:
         os.utime(self._fd, ns=(unique, unique))
         note(self._fd, crc32c, writer)
         os.fsync(self._fd)
-        info = info_of(self._url, self._fd)
+        # What was just written is known, also where no attribute could be left.
+        info = dataclasses.replace(info_of(self._url, self._fd), crc32c=crc32c, writer=writer)
         if if_generation == ABSENT:
             self._create()
         else:
