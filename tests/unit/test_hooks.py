@@ -311,6 +311,17 @@ def test_all_views_in_one_file_are_all_published(agent):
     assert [(view, name) for _, view, _, name in agent.published] == [("left", OUT % 1), ("right", OUT % 1)]
 
 
+def test_of_two_nodes_that_read_a_file_the_more_lenient_one_is_told_to_the_agent(agent):
+    house = House(agent)
+    lenient = Node("Read", "Read2", file=PLATE, on_error="black")
+    for order in ([house.read, lenient], [lenient, house.read]):
+        house.write._reads = lambda frame, order=order: [[node, [PLATE % frame]] for node in order]
+        house.nuke.call("before_frame", house.write, 1)
+
+    asked = [request["names"] for request in agent.said("ensure") if not request["prefetch"]]
+    assert asked == [[[PLATE % 1, "black"]]] * 2
+
+
 def test_two_writes_in_one_frame_loop_keep_their_scopes_apart(agent):
     second = Node("Write", "Write2", file="/mnt/show/out/p.%04d.exr", views="main")
     house = House(agent, second)
