@@ -306,10 +306,10 @@ def _switch_localization_off(nuke: Nuke) -> None:
 
 
 def _once(needed: Sequence[Dependency]) -> List[List[str]]:
-    """[name, on_error] of each name once; of several nodes' wishes 'nearest frame' needs the agent's help."""
+    """[name, on_error] of each name once; of several nodes' wishes the one that a hole would hide behind."""
     asked: Dict[str, str] = {}
     for entry in needed:
-        if entry.on_error == "nearest frame" or entry.name not in asked:
+        if entry.on_error == "nearest frame" or asked.get(entry.name, "error") == "error":
             asked[entry.name] = entry.on_error
     return [[name, on_error] for name, on_error in asked.items()]
 

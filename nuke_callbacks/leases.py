@@ -6,8 +6,10 @@ scope, or while *every* open scope holds it. The last rule is for several Writes
 tell the filter for which Write it asks, so a name that only one of two scopes holds must be asked for again, for
 the other would read it after the first has let go.
 
-Every held file is remembered by its inode and time. When an agent was lost and its successor was asked again, a
-file that is not the same any more was evicted in between: Nuke may have met a hole.
+Every held file is remembered by its link's target, inode and time. When an agent was lost and its successor was
+asked again, a file that is not the same any more was gone in between: Nuke may have met a hole. Where a hole is an
+error of the node, Nuke itself fails the frame, so the same version fetched again does no harm; where the artist
+chose black instead, the frame must be taken for wrong. (The target names the version: content under it never changes.)
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tupl
 
 from nuke_callbacks import names
 
-Fingerprint = Optional[Tuple[int, int]]
+Fingerprint = Optional[Tuple[str, int, int]]
 Answer = Dict[str, Any]
 
 
@@ -44,9 +46,12 @@ class Scope:
         self._prints.pop(name, None)
 
     def is_unchanged(self, name: str, path: str) -> bool:
-        """The file under `path` is still the one that was leased."""
-        kept = self._prints.get(name)
-        return kept is None or (self.paths.get(name) == path and fingerprint(path) == kept)
+        """The file under `path` is still the one that was leased, or nobody can have missed it in between."""
+        kept, found = self._prints.get(name), fingerprint(path)
+        if self.paths.get(name) != path or kept is None or found is None:
+            return kept is None
+        is_same_version = bool(kept[0]) and kept[0] == found[0]
+        return kept[1:] == found[1:] or (is_same_version and self.asked.get(name) == "error")
 
 
 class Leases:
@@ -129,9 +134,13 @@ class Leases:
 
 
 def fingerprint(path: str) -> Fingerprint:
-    """(inode, time of last change of the content in nanoseconds) of the file, through links; None without one."""
+    """(target of the link, inode and nanoseconds of the last change of the file behind it); None without a file."""
     try:
         found = os.stat(path)
     except (OSError, ValueError):
         return None
-    return (found.st_ino, found.st_mtime_ns)
+    try:
+        target = os.readlink(path)
+    except OSError:
+        target = ""
+    return (target, found.st_ino, found.st_mtime_ns)
