@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from jit_render.farm.status import JobStatus
 from jit_render.model.errors import PathRefused
-from jit_render.model.job import AttemptRecord, JobSpec, WriteTarget
+from jit_render.model.frames import spell
+from jit_render.model.job import JobSpec, WriteTarget
 from jit_render.report.words import count, duration, share, size
 
 Lines = list[tuple[str, str]]
@@ -88,11 +89,14 @@ def _place(write: WriteTarget, spec: JobSpec) -> str:
 
 
 def _troubles(status: JobStatus) -> list[str]:
-    lines = [f"  {_trouble(attempt)}" for attempt in status.troubles[:MOST_TROUBLES]]
-    more = len(status.troubles) - MOST_TROUBLES
-    return lines + ([f"  ... and {count(more, 'more task')} like these"] if more > 0 else [])
-
-
-def _trouble(attempt: AttemptRecord) -> str:
-    kind = attempt.failure.value.replace("_", " ") if attempt.failure else "ended"
-    return f"task {attempt.task}, attempt {attempt.attempt} ({kind}): {attempt.message}"
+    """What each failed task says; tasks that say the same share a line."""
+    tasks: dict[tuple[str, str], list[int]] = {}
+    for attempt in status.troubles:
+        kind = attempt.failure.value.replace("_", " ") if attempt.failure else "ended"
+        tasks.setdefault((kind, attempt.message), []).append(attempt.task)
+    lines = [
+        f"  {'task' if len(numbers) == 1 else 'tasks'} {spell(numbers)} ({kind}): {message}"
+        for (kind, message), numbers in tasks.items()
+    ]
+    more = len(lines) - MOST_TROUBLES
+    return lines[:MOST_TROUBLES] + ([f"  ... and {count(more, 'more message')}"] if more > 0 else [])
