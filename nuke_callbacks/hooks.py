@@ -14,21 +14,16 @@ printed as one marked line on standard error, by which the worker learns its kin
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 import time
-from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from nuke_callbacks import names, surface, wire
 from nuke_callbacks.client import AgentFailure, Answer, Client
+from nuke_callbacks.failures import FrameFailed, fail, missing_told, told
 from nuke_callbacks.surface import Dependency, Nuke, Output
 
 Filter = Callable[[str], str]
-
-
-class FrameFailed(RuntimeError):
-    """What aborts a render; already reported."""
 
 
 class FrameInHand:
@@ -139,15 +134,15 @@ class Hooks:
         answers = self.client.ensure(asked, write, frame)
         said = {name: answer for (name, _), answer in zip(asked, answers)}
         failed = [
-            AgentFailure(answer["kind"] or "AgentError", _told(entry, answer), bool(answer["retryable"]))
+            AgentFailure(answer["kind"] or "AgentError", told(entry, answer), bool(answer["retryable"]))
             for entry, answer in ((entry, said[entry.name]) for entry in needed)
             if answer["state"] == "failed"
         ]
         missing = self._missing(needed, said, frame)
         if missing:
-            failed.append(AgentFailure("MissingInput", _missing_told(missing)))
+            failed.append(AgentFailure("MissingInput", missing_told(missing)))
         if failed:
-            self._fail(frame, write, failed, missing)
+            fail(frame, write, failed, missing)
 
     def _missing(self, needed: List[Dependency], said: Mapping[str, Answer], frame: int) -> List[List[Any]]:
         """[node, knob, frame, object] of every required input that the bucket lacks and this script does not write."""
@@ -193,7 +188,7 @@ class Hooks:
             self._publish(write, movie.outputs, movie.places, movie.frames, self._clock() - movie.started)
         _, lost = self.client.drain(session_only=True)
         if lost:
-            self._fail(frame, write, [AgentFailure(kind, "%s: %s" % (url, text)) for url, kind, text in lost])
+            fail(frame, write, [AgentFailure(kind, "%s: %s" % (url, text)) for url, kind, text in lost])
 
     def _publish(self, write: str, outputs: List[Output], places: List[str], frames: List[int], seconds: float) -> None:
         """Of several views only those that were rendered are there."""
@@ -224,8 +219,8 @@ class Hooks:
         if answer["state"] == "unmapped":
             return name
         if answer["state"] == "failed" or not answer["path"]:
-            told = "%s: %s" % (name, answer["reason"] or "no place for it in the cache")
-            raise AgentFailure(answer["kind"] or "AgentError", told, bool(answer["retryable"]))
+            message = "%s: %s" % (name, answer["reason"] or "no place for it in the cache")
+            raise AgentFailure(answer["kind"] or "AgentError", message, bool(answer["retryable"]))
         return kind + str(answer["path"])
 
     def _is_covered(self, name: str) -> bool:
@@ -240,7 +235,7 @@ class Hooks:
         for failure in self.client.take_failures():
             self._kept.setdefault(failure.message, failure)
         if self._kept:
-            self._fail(frame, write, list(self._kept.values()))
+            fail(frame, write, list(self._kept.values()))
 
     def _guard(self, frame: int, write: str, work: Callable[[], None]) -> None:
         """Nothing but FrameFailed leaves a callback."""
@@ -249,23 +244,9 @@ class Hooks:
         except FrameFailed:
             raise
         except AgentFailure as failure:
-            self._fail(frame, write, [failure])
+            fail(frame, write, [failure])
         except Exception as error:
-            self._fail(frame, write, [AgentFailure("RenderError", "the callbacks of %s: %r" % (write, error))])
-
-    def _fail(
-        self, frame: int, write: str, failures: List[AgentFailure], missing: Sequence[Sequence[Any]] = ()
-    ) -> NoReturn:
-        """Report and raise all of them; the first that trying again cannot help gives the kind."""
-        told = list(dict.fromkeys(failure.message for failure in failures))
-        worst = next((failure for failure in failures if not failure.retryable), failures[0])
-        message = "frame %d: %s" % (frame, "; ".join(told))
-        mark = {"kind": worst.kind, "message": message, "frame": frame, "write": write, "missing": list(missing)}
-        stream = sys.stderr or sys.__stderr__
-        if stream is not None:
-            stream.write("\n" + wire.FAILURE_MARK + json.dumps(mark) + "\n")
-            stream.flush()
-        raise FrameFailed(message)
+            fail(frame, write, [AgentFailure("RenderError", "the callbacks of %s: %r" % (write, error))])
 
 
 def install(nuke: Nuke, environ: Mapping[str, str] = os.environ) -> Optional[Hooks]:
@@ -312,18 +293,6 @@ def _once(needed: Sequence[Dependency]) -> List[List[str]]:
         if entry.on_error == "nearest frame" or asked.get(entry.name, "error") == "error":
             asked[entry.name] = entry.on_error
     return [[name, on_error] for name, on_error in asked.items()]
-
-
-def _told(entry: Dependency, answer: Answer) -> str:
-    return "%s (%s.%s): %s" % (entry.name, entry.node, entry.knob, answer["reason"] or "it could not be fetched")
-
-
-def _missing_told(missing: Sequence[Sequence[Any]]) -> str:
-    lines = []
-    for node, knob, _, place in missing:
-        folder, _, base = str(place).rpartition("/")
-        lines.append("%s is not in %s (%s.%s)" % (base, folder, node, knob))
-    return "%s. Render the rest with --allow-missing." % "; ".join(lines)
 
 
 def _nowhere(name: object) -> str:
