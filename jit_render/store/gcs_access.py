@@ -45,6 +45,8 @@ class Access:
         """The official client. Raises google.auth's errors."""
         with self._lock:
             if self._client is None:
+                # The library would else ask for the bucket's own metadata in a thread, for traces nobody collects.
+                os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
                 options = {"api_endpoint": self.origin}
                 self._client = Client(
                     project=self._project, credentials=self._found(), client_options=options

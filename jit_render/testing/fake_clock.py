@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 
 class FakeClock:
@@ -46,3 +47,23 @@ class FakeClock:
         """Wait (in real time) until `sleep` was called `count` times in all; False when it was not."""
         with self._moved:
             return self._moved.wait_for(lambda: len(self.slept) >= count, timeout)
+
+
+class HurriedClock:
+    """Real time, but nobody waits: a sleep jumps ahead. For code that mixes sleeping with real waits on sockets."""
+
+    def __init__(self) -> None:
+        self._skipped = 0.0
+        self._lock = threading.Lock()
+        self.slept: list[float] = []
+
+    def wall(self) -> float:
+        return time.time() + self._skipped
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._skipped
+
+    def sleep(self, seconds: float) -> None:
+        with self._lock:
+            self.slept.append(seconds)
+            self._skipped += seconds
