@@ -28,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-x", action="store_true", help="execute the script's Writes (always done)")
     parser.add_argument("-t", "-i", "-q", "--nukex", action="store_true", help="accepted and ignored")
     parser.add_argument("-X", dest="writes", metavar="NAMES", default="", help="only these Writes: Write1,Write2")
-    parser.add_argument("-F", dest="frames", metavar="RANGE", action="append", default=[], help="1001-1010x2; repeatable")
+    parser.add_argument("-F", dest="frames", metavar="RANGE", action="append", default=[], help="1001-1010x2; repeat")
     parser.add_argument("--view", dest="views", metavar="VIEWS", default="", help="only these views: left,right")
     parser.add_argument("-m", dest="threads", metavar="N", type=int, default=0, help="threads")
     parser.add_argument("-c", dest="cache", metavar="SIZE", default="", help="memory for decoded files: 512M, 4G")
@@ -65,13 +65,14 @@ def main(argv: list[str] | None = None) -> int:
 
         if options.debug:
             raise
-        known = isinstance(error, JitRenderError)
-        return _failed(str(error) if known else f"{type(error).__name__}: {error} (--debug shows where)", options.script)
+        if isinstance(error, JitRenderError):
+            return _failed(str(error), options.script)
+        return _failed(f"{type(error).__name__}: {error} (--debug shows where)", options.script)
 
 
 def _render(options: argparse.Namespace) -> int:
     if os.environ.get("JIT_RENDER_STANDIN_LICENCE") == "none":
-        print("A licence for the stand-in was asked for and none was free (simulated).", file=sys.stderr)  # noqa: T201 - its output
+        _say("A licence for the stand-in was asked for and none was free (simulated).")
         return 100
     from jit_render.model.errors import UsageError
     from jit_render.model.frames import FrameSet
@@ -103,8 +104,12 @@ def _render(options: argparse.Namespace) -> int:
 
 def _failed(message: str, script: Path) -> int:
     line = " ".join(message.split())
-    print(f"ERROR: {line}" if str(script) in line else f"ERROR: {script}: {line}", file=sys.stderr, flush=True)  # noqa: T201 - its output
+    _say(f"ERROR: {line}" if str(script) in line else f"ERROR: {script}: {line}")
     return 1
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - a command's own output
 
 
 if __name__ == "__main__":

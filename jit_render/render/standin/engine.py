@@ -20,7 +20,6 @@ from jit_render.render.standin.transfer import Transfer
 from jit_render.script import Node, Script
 
 
-
 class Engine:
     """Renders nodes of one script. `needed`: what is upstream of the Writes to be rendered."""
 
@@ -30,6 +29,7 @@ class Engine:
         evaluator: Evaluates,
         names: FileNames,
         reader: Reader,
+        *,
         views: tuple[str, ...],
         needed: Iterable[Node],
     ) -> None:

@@ -115,7 +115,7 @@ class Reader:
         part = 0
         while True:
             if spec.deep:
-                raise RenderError(f"{path} is a deep image; the stand-in reads flat ones. Flatten it or render with Nuke.")
+                raise RenderError(f"{path} is a deep image, which the stand-in cannot read; render it with Nuke.")
             if spec.width * spec.height > _WIDE or spec.width < 1 or spec.height < 1:
                 raise RenderError(f"{path} says it is {spec.width} x {spec.height} pixels, which is no plate.")
             top = first.full_height - (spec.y - first.full_y)

@@ -42,21 +42,22 @@ def _cubic(b: float, c: float) -> Filter:
         x = np.abs(distance)
         near = (12 - 9 * b - 6 * c) * x**3 + (-18 + 12 * b + 6 * c) * x**2 + (6 - 2 * b)
         far = (-b - 6 * c) * x**3 + (6 * b + 30 * c) * x**2 + (-12 * b - 48 * c) * x + (8 * b + 24 * c)
-        return np.where(x < 1, near, np.where(x < 2, far, 0.0)) / 6
+        return np.asarray(np.where(x < 1, near, np.where(x < 2, far, 0.0)) / 6, np.float64)
 
     return Filter(2.0, value)
 
 
 def _lanczos(lobes: int) -> Filter:
     def value(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return np.where(np.abs(distance) < lobes, np.sinc(distance) * np.sinc(distance / lobes), 0.0)
+        inside = np.abs(distance) < lobes
+        return np.asarray(np.where(inside, np.sinc(distance) * np.sinc(distance / lobes), 0.0), np.float64)
 
     return Filter(float(lobes), value)
 
 
 def _smooth(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     x = np.abs(distance)
-    return np.where(x < 1, (2 * x - 3) * x * x + 1, 0.0)
+    return np.asarray(np.where(x < 1, (2 * x - 3) * x * x + 1, 0.0), np.float64)
 
 
 def _triangle(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -24,7 +24,7 @@ from jit_render.render.standin.engine import Engine, check, upstream
 from jit_render.render.standin.image import Image
 from jit_render.render.standin.names import FileNames, FilterTiming
 from jit_render.render.standin.nodes.io import write_options
-from jit_render.render.standin.nuke_module import Runtime
+from jit_render.render.standin.nuke_nodes import Runtime
 from jit_render.render.standin.reader import Reader
 from jit_render.script import Evaluator, Node, Script, parse
 
@@ -72,7 +72,7 @@ class Session:
         self.writes = _chosen_writes(script, evaluator, options.writes, self.frames[0])
         needed = upstream(self.writes)
         reader = Reader(options.cache_bytes or 512 << 20, options.threads)
-        self._engine = Engine(script, evaluator, self.runtime.names, reader, evaluator.views, needed)
+        self._engine = Engine(script, evaluator, self.runtime.names, reader, views=evaluator.views, needed=needed)
         self.runtime.engine = self._engine
         check(needed)
         self.runtime.names.load(self.frames[0], evaluator.views[0])
@@ -136,7 +136,8 @@ class Session:
             raise call.failed("it has no file to write.")
         if len(views) == 1:
             return [(names.opened(write, "file", frame, views[0]), views)]
-        by_view = [(names.opened(write, "file", frame, view), (view,)) for view in views]
+        by_view: list[tuple[str, tuple[str, ...]]] = []
+        by_view += [(names.opened(write, "file", frame, view), (view,)) for view in views]
         if has_view(pattern) or len({path for path, _ in by_view}) == len(views):
             return by_view
         path = by_view[0][0]

@@ -20,7 +20,7 @@ _ROWS = 32  # a strip's index arrays stay in the processor's cache
 def warped(image: Image, matrix: Matrix, box: Box, kind: Filter) -> Image:
     """`image` with its points moved by `matrix`, over `box`. Raises ValueError for a matrix without an inverse."""
     try:
-        inverse = np.linalg.inv(matrix)
+        inverse: Matrix = np.asarray(np.linalg.inv(matrix), np.float64)
     except np.linalg.LinAlgError:
         raise ValueError("the transform squashes the picture to a line; its matrix has no inverse.") from None
     reach = max(1, int(np.ceil(kind.support)))
@@ -32,7 +32,7 @@ def warped(image: Image, matrix: Matrix, box: Box, kind: Filter) -> Image:
         # From Nuke's coordinates to indices into the padded planes, measured at pixel centres.
         taps = _taps(x - image.box.x + 2 * reach - 0.5, image.box.top - y + 2 * reach - 0.5, image.box, reach, kind)
         for name, source in sources.items():
-            _gather(source, taps, reach, planes[name][begin : begin + rows])
+            _gather(source, taps, planes[name][begin : begin + rows])
     return Image(planes, box, image.format)
 
 
@@ -87,7 +87,7 @@ def _weights(fraction: Matrix, reach: int, kind: Filter) -> list[Plane]:
     return [(weight / total).astype(np.float32) for weight in weights]
 
 
-def _gather(source: Plane, taps: _Taps, reach: int, out: Plane) -> None:
+def _gather(source: Plane, taps: _Taps, out: Plane) -> None:
     base, width, across, down = taps
     pixels = source.reshape(-1)
     out[:] = 0

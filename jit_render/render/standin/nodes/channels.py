@@ -7,7 +7,7 @@ import numpy as np
 from jit_render.render.standin import layers
 from jit_render.render.standin.call import Call, blended
 from jit_render.render.standin.image import ALPHA, Box, Image, Plane, flat
-from jit_render.render.standin.nodes.merge import OPERATIONS
+from jit_render.render.standin.nodes.merge import OPERATIONS, Pair
 
 
 def _joined(call: Call, first: int, second: int) -> tuple[Image, Image, Box]:
@@ -151,7 +151,7 @@ def _channel_result(operation: str, a: Plane, b: Plane) -> Plane:
         return a * (1 - b) if operation == "out" else b * (1 - a)
     if operation in ("a", "b"):
         return a if operation == "a" else b
-    return OPERATIONS["difference" if operation == "absminus" else operation](a, b, a, b)
+    return OPERATIONS["difference" if operation == "absminus" else operation](Pair(a, b, a, b))
 
 
 def add_channels(call: Call) -> Image:

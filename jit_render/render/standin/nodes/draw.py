@@ -138,7 +138,7 @@ def contact_sheet(call: Call) -> Image:
         row, column = divmod(index, columns)
         row = rows - 1 - row if not from_bottom else row
         column = columns - 1 - column if from_right else column
-        _place(sheet, fmt, cell, gap + column * (wide + gap), gap + row * (high + gap), (wide, high))
+        _place(sheet, fmt, cell, (gap + column * (wide + gap), gap + row * (high + gap)), (wide, high))
     return Image(sheet, fmt.box, fmt)
 
 
@@ -148,10 +148,12 @@ def _sheet_cells(call: Call) -> list[Image | None]:
     return [call.input(pipe) for pipe in range(len(call.node.pipe_inputs))]
 
 
-def _place(sheet: dict[str, Plane], fmt: Format, cell: Image, x: float, y: float, size: tuple[float, float]) -> None:
+def _place(
+    sheet: dict[str, Plane], fmt: Format, cell: Image, corner: tuple[float, float], size: tuple[float, float]
+) -> None:
     scale = min(size[0] / cell.format.width, size[1] / cell.format.height)
-    left = x + (size[0] - cell.format.width * scale) / 2
-    below = y + (size[1] - cell.format.height * scale) / 2
+    left = corner[0] + (size[0] - cell.format.width * scale) / 2
+    below = corner[1] + (size[1] - cell.format.height * scale) / 2
     box = Box(
         math.floor(left), math.floor(below),
         math.ceil(left + cell.format.width * scale), math.ceil(below + cell.format.height * scale),

@@ -131,9 +131,8 @@ def file_type_of(call: Call, path: str) -> str:
     file_type = {"jpg": "jpeg", "tif": "tiff"}.get(named, named) or writer.EXTENSIONS.get(suffix, suffix)
     if file_type not in writer.EXTENSIONS.values():
         kinds = ", ".join(sorted(set(writer.EXTENSIONS.values())))
-        raise UnsupportedNode(
-            f"{describe(call.node)}: the stand-in does not write {file_type or 'files without a type'}; it does {kinds}."
-        )
+        asked = file_type or "files without a type"
+        raise UnsupportedNode(f"{describe(call.node)}: the stand-in does not write {asked}; it writes {kinds}.")
     return file_type
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jit_render.model.errors import UnsupportedNode
-from jit_render.render.standin import layers
+from jit_render.render.standin import cube, layers
 from jit_render.render.standin.call import Call, blended, describe
 from jit_render.render.standin.image import ALPHA, COLOUR, Image
 from jit_render.render.standin.transfer import transfer
@@ -52,7 +52,7 @@ def ocio_colorspace(call: Call) -> Image:
 
 def _plain(name: str) -> str:
     """``scene_linear (ACES - ACEScg)`` → ``scene_linear``: Nuke shows what a role stands for."""
-    return name.split(" (")[0] if name.endswith(")") and name.split(" (")[0].islower() else name
+    return name.split(" (", maxsplit=1)[0] if name.endswith(")") and name.split(" (", maxsplit=1)[0].islower() else name
 
 
 def _config(call: Call) -> str:
@@ -86,12 +86,30 @@ def _file(call: Call, knob: str) -> str:
 
 
 def _through_file(call: Call, path: str, *, inverse: bool) -> Image:
+    if path.lower().endswith(".cube") and not inverse:
+        return _through_cube(call, path)
+
     def convert(pixels: Any, oiio: Any) -> Any:
         return oiio.ImageBufAlgo.ociofiletransform(
             pixels, path, unpremult=False, inverse=inverse, colorconfig=DEFAULT_CONFIG
         )
 
     return _through_ocio(call, convert)
+
+
+def _through_cube(call: Call, path: str) -> Image:
+    image = call.source()
+    names = call.channels(image, "rgb")
+    if image.box.is_empty or not any(name in names for name in COLOUR):
+        return image
+    alpha = image.planes.get(ALPHA) if _unpremultiplies(call) else None
+    planes = [image.plane(name) for name in COLOUR]
+    if alpha is not None:
+        planes = [np.divide(plane, alpha, out=np.array(plane), where=alpha != 0) for plane in planes]
+    done = cube.load(path).apply(planes)
+    if alpha is not None:
+        done = [np.multiply(plane, alpha, out=plane, where=alpha != 0) for plane in done]
+    return blended(call, image, {name: plane for name, plane in zip(COLOUR, done, strict=True) if name in names})
 
 
 def _through_ocio(call: Call, convert: Any) -> Image:

@@ -1,8 +1,9 @@
-"""Combining pictures: Merge2, Keymix, Dissolve, Copy is in channels. `a` and `b` are the inputs' alphas."""
+"""Combining pictures: Merge2, Keymix, Dissolve."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,59 +11,81 @@ from jit_render.render.standin import layers
 from jit_render.render.standin.call import Call, blended, weight
 from jit_render.render.standin.image import ALPHA, Box, Image, Plane
 
-Formula = Callable[[Plane, Plane, Plane, Plane], Plane]
+
+class Pair(NamedTuple):
+    """One channel of A laid over one of B, and the inputs' alphas."""
+
+    over: Plane
+    under: Plane
+    a: Plane
+    b: Plane
 
 
-def _screen(A: Plane, B: Plane, a: Plane, b: Plane) -> Plane:  # noqa: ARG001, N803 - one signature; A, B as Nuke writes
-    return np.where((A >= 0) & (A <= 1) & (B >= 0) & (B <= 1), A + B - A * B, np.maximum(A, B))
+Formula = Callable[[Pair], Plane]
 
 
-def _divide(A: Plane, B: Plane, a: Plane, b: Plane) -> Plane:  # noqa: ARG001, N803 - as above
-    return np.divide(A, B, out=np.zeros_like(A + B), where=(B != 0) & ~((A < 0) & (B < 0)))
+def _screen(pair: Pair) -> Plane:
+    """A+B-AB where both lie in 0..1, else the greater."""
+    out: Plane = np.subtract(np.float32(1), pair.over)
+    out *= pair.under
+    out += pair.over
+    greater = np.maximum(pair.over, pair.under)
+    outside = (greater > 1) | (np.minimum(pair.over, pair.under) < 0)
+    np.copyto(out, greater, where=outside)
+    return out
 
 
-def _multiply(A: Plane, B: Plane, a: Plane, b: Plane) -> Plane:  # noqa: ARG001, N803 - as above
-    return np.where((A < 0) & (B < 0), A, A * B)
+def _divide(pair: Pair) -> Plane:
+    defined = (pair.under != 0) & ~((pair.over < 0) & (pair.under < 0))
+    return np.divide(pair.over, pair.under, out=np.zeros(pair.under.shape, np.float32), where=defined)
 
 
-def _geometric(A: Plane, B: Plane, a: Plane, b: Plane) -> Plane:  # noqa: ARG001, N803 - as above
-    total = A + B
-    return np.divide(2 * A * B, total, out=np.zeros_like(total), where=total != 0)
+def _multiply(pair: Pair) -> Plane:
+    return np.where((pair.over < 0) & (pair.under < 0), pair.over, pair.over * pair.under)
 
 
-def _over(A: Plane, B: Plane, a: Plane, b: Plane) -> Plane:  # noqa: ARG001, N803 - as above
-    out = np.subtract(np.float32(1), a)
-    out *= B
-    out += A
+def _geometric(pair: Pair) -> Plane:
+    total = pair.over + pair.under
+    out: Plane = np.divide(2 * pair.over * pair.under, total, out=np.zeros_like(total), where=total != 0)
+    return out
+
+
+def _over(pair: Pair) -> Plane:
+    out: Plane = np.subtract(np.float32(1), pair.a)
+    out *= pair.under
+    out += pair.over
     return out
 
 
 OPERATIONS: dict[str, Formula] = {
-    "atop": lambda A, B, a, b: A * b + B * (1 - a),
-    "average": lambda A, B, a, b: (A + B) / 2,
-    "copy": lambda A, B, a, b: A,
-    "difference": lambda A, B, a, b: np.abs(A - B),
+    "atop": lambda p: p.over * p.b + p.under * (1 - p.a),
+    "average": lambda p: (p.over + p.under) * np.float32(0.5),
+    "copy": lambda p: p.over,
+    "difference": lambda p: np.abs(p.over - p.under),
     "divide": _divide,
-    "exclusion": lambda A, B, a, b: A + B - 2 * A * B,
-    "from": lambda A, B, a, b: B - A,
+    "exclusion": lambda p: p.over + p.under - 2 * p.over * p.under,
+    "from": lambda p: p.under - p.over,
     "geometric": _geometric,
-    "hypot": lambda A, B, a, b: np.hypot(A, B),
-    "in": lambda A, B, a, b: A * b,
-    "mask": lambda A, B, a, b: B * a,
-    "matte": lambda A, B, a, b: A * a + B * (1 - a),
-    "max": lambda A, B, a, b: np.maximum(A, B),
-    "min": lambda A, B, a, b: np.minimum(A, B),
-    "minus": lambda A, B, a, b: A - B,
+    "hypot": lambda p: np.hypot(p.over, p.under),
+    "in": lambda p: p.over * p.b,
+    "mask": lambda p: p.under * p.a,
+    "matte": lambda p: p.over * p.a + p.under * (1 - p.a),
+    "max": lambda p: np.maximum(p.over, p.under),
+    "min": lambda p: np.minimum(p.over, p.under),
+    "minus": lambda p: p.over - p.under,
     "multiply": _multiply,
-    "out": lambda A, B, a, b: A * (1 - b),
+    "out": lambda p: p.over * (1 - p.b),
     "over": _over,
-    "plus": lambda A, B, a, b: A + B,
+    "plus": lambda p: p.over + p.under,
     "screen": _screen,
-    "stencil": lambda A, B, a, b: B * (1 - a),
-    "under": lambda A, B, a, b: A * (1 - b) + B,
-    "xor": lambda A, B, a, b: A * (1 - b) + B * (1 - a),
+    "stencil": lambda p: p.under * (1 - p.a),
+    "under": lambda p: p.over * (1 - p.b) + p.under,
+    "xor": lambda p: p.over * (1 - p.b) + p.under * (1 - p.a),
 }
-CHOICES = {"operation": tuple(OPERATIONS), "bbox": ("union", "intersection", "A", "B")}
+_KEEPS_B = frozenset(
+    {"atop", "exclusion", "from", "matte", "over", "plus", "screen", "stencil", "under", "xor"}
+)  # where A is zero the result is B: outside A's data window nothing needs computing
+_BOXES = ("union", "intersection", "A", "B")
 
 
 def merge(call: Call) -> Image:
@@ -86,7 +109,27 @@ def _a_pipes(call: Call) -> range:
 
 def _merge_one(call: Call, operation: str, over: Image, under: Image) -> Image:
     box = _box(call, over.box, under.box)
-    over, under = over.fitted(box), under.fitted(box)
+    under = under.fitted(box)
+    part = over.box.intersect(box)
+    if operation in _KEEPS_B and part.width * part.height < 0.7 * box.width * box.height:
+        small = _merged(call, operation, over.fitted(part), under.fitted(part))
+        return under.having(_patched(under, small))
+    return _merged(call, operation, over.fitted(box), under)
+
+
+def _patched(image: Image, part: Image) -> dict[str, Plane]:
+    """The planes that differ in `part`, laid into copies of the image's."""
+    rows = slice(image.box.top - part.box.top, image.box.top - part.box.y)
+    columns = slice(part.box.x - image.box.x, part.box.right - image.box.x)
+    patched: dict[str, Plane] = {}
+    for name, plane in part.planes.items():
+        if not part.box.is_empty or name not in image.planes:
+            patched[name] = np.array(image.plane(name))
+            patched[name][rows, columns] = plane
+    return patched
+
+
+def _merged(call: Call, operation: str, over: Image, under: Image) -> Image:
     every = tuple(dict.fromkeys((*over.names, *under.names)))
     a_names = layers.select(call.string("Achannels", "rgba"), every)
     b_names = layers.select(call.string("Bchannels", "rgba"), every)
@@ -103,12 +146,12 @@ def _merge_one(call: Call, operation: str, over: Image, under: Image) -> Image:
         if output == ALPHA and call.boolean("screen_alpha"):
             changed[output] = a + b - a * b
         else:
-            changed[output] = np.asarray(formula(over.plane(a_name), under.plane(b_name), a, b), np.float32)
+            changed[output] = np.asarray(formula(Pair(over.plane(a_name), under.plane(b_name), a, b)), np.float32)
     return blended(call, under, changed)
 
 
 def _box(call: Call, over: Box, under: Box) -> Box:
-    kind = call.choice("bbox", CHOICES["bbox"], "union")
+    kind = call.choice("bbox", _BOXES, "union")
     if kind == "A":
         return over
     if kind == "B":

@@ -6,8 +6,8 @@ between pixels.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,14 +48,16 @@ def text(call: Call) -> Image:
     coverage = _drawn(call, message, size, box, image)
     amount = coverage * np.float32(call.number("opacity", 1.0))
     colour = call.numbers("color", (1.0, 1.0, 1.0, 1.0))
-    base = image.fitted(image.box.union(image.format.box.intersect(box)))
-    region = Image({"coverage": amount}, box.intersect(base.box), image.format).fitted(base.box)
-    covered = region.planes["coverage"]
+    part = box.intersect(image.format.box.union(image.box))
+    base = image.fitted(image.box.union(part))
+    rows = slice(base.box.top - part.top, base.box.top - part.y)
+    columns = slice(part.x - base.box.x, part.right - base.box.x)
     changed: dict[str, Plane] = {}
     for index, name in enumerate(RGBA):
         if name in base.planes or name != ALPHA:
-            changed[name] = np.asarray(base.plane(name) * (1 - covered * np.float32(colour[3])), np.float32)
-            changed[name] += covered * np.float32(colour[index])
+            changed[name] = np.array(base.plane(name))
+            changed[name][rows, columns] *= 1 - amount * np.float32(colour[3])
+            changed[name][rows, columns] += amount * np.float32(colour[index])
     return blended(call, base, changed)
 
 
@@ -72,7 +74,7 @@ def _drawn(call: Call, message: str, size: float, box: Box, image: Image) -> Pla
     font = call.engine.file(call.node, "font_file", call.frame, call.view) if "font_file" in call.node.knobs else ""
     dots = _letters(message) if not font else None
     if dots is None:
-        return _typeset(call, font, message, size, box, part)
+        return _typeset(call, font, message, size=size, box=box, part=part)
     scale = size / _LINE
     wide, high = dots.shape[1] * scale, dots.shape[0] * scale
     across = call.choice("xjustify", ("left", "center", "right", "justify"), "left")
@@ -85,7 +87,7 @@ def _drawn(call: Call, message: str, size: float, box: Box, image: Image) -> Pla
     rows = resize_taps((top - part.top + 0.5) / scale, 1 / scale, part.height, FILTERS["bilinear"])
     # Steeper than the filter's own slope: edges are one pixel soft, whatever the size.
     soft = filter_rows(filter_columns(dots, columns), rows)
-    return np.clip((soft - 0.5) * np.float32(max(1.0, scale)) + 0.5, 0, 1)
+    return np.asarray(np.clip((soft - 0.5) * np.float32(max(1.0, scale)) + 0.5, 0, 1), np.float32)
 
 
 def _letters(message: str) -> Plane:
@@ -101,7 +103,7 @@ def _letters(message: str) -> Plane:
     return dots
 
 
-def _typeset(call: Call, font: str, message: str, size: float, box: Box, part: Box) -> Plane:
+def _typeset(call: Call, font: str, message: str, *, size: float, box: Box, part: Box) -> Plane:
     import OpenImageIO
 
     if not Path(font).is_file():
@@ -111,5 +113,6 @@ def _typeset(call: Call, font: str, message: str, size: float, box: Box, part: B
         y = round(size * (index + 1))
         if not OpenImageIO.ImageBufAlgo.render_text(canvas, 0, y, line, round(size), font, (1.0,)):
             raise call.failed(" ".join(str(canvas.geterror()).split()))
-    drawn = Image({"text": np.ascontiguousarray(canvas.get_pixels()[:, :, 0])}, box, replace(call.engine.format))
+    pixels: Any = canvas.get_pixels()
+    drawn = Image({"text": np.ascontiguousarray(pixels[:, :, 0])}, box, call.engine.format)
     return drawn.fitted(part).planes["text"]

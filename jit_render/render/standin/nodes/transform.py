@@ -157,8 +157,7 @@ def crop(call: Call) -> Image:
     if softness > 0:
         cut = _softened(cut, softness)
     if call.boolean("reformat"):
-        cut = replace(cut.moved(-box.x, -box.y), format=Format(max(1, box.width), max(1, box.height), fmt.aspect))
-        return cut
+        return replace(cut.moved(-box.x, -box.y), format=Format(max(1, box.width), max(1, box.height), fmt.aspect))
     return blended_over(call, image, cut)
 
 
@@ -253,7 +252,7 @@ def _scale(resize: str, own: Format, target: Format) -> tuple[float, float]:
         return across, down
     if resize == "width" or (resize == "fit" and across * squeeze <= down):
         return across, across * squeeze
-    if resize == "height" or resize == "fit":
+    if resize in ("height", "fit"):
         return down / squeeze, down
     return (across, across * squeeze) if across * squeeze >= down else (down / squeeze, down)
 
