@@ -152,7 +152,7 @@ class Outputs:
                 kept.append(entry)
         except CacheError:
             for entry in kept:
-                self._spool.remove(entry)
+                self._spool.remove_quietly(entry)
             raise
         return kept
 

@@ -196,7 +196,7 @@ class Spool:
             _sync(folder)
             self.save(entry)
         except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)
+            self.remove_quietly(entry)
             full = error.errno in {errno.ENOSPC, errno.EDQUOT}
             raise (DiskFull if full else CacheError)(
                 f"{entry.files[0].url}: its bytes cannot be kept in {folder} until they are uploaded "
@@ -207,11 +207,16 @@ class Spool:
         """Write the entry's JSON anew, durably. In a thread."""
         path = self.folder / f"{entry.name}{_SUFFIX}"
         temporary = path.with_suffix(".part")
-        with temporary.open("wb") as file:
-            file.write(json.dumps(entry.as_json(self.folder / entry.name, failure)).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
+        try:
+            with temporary.open("wb") as file:
+                file.write(json.dumps(entry.as_json(self.folder / entry.name, failure)).encode())
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
         _sync(self.folder)
 
     def twin(self, entry: Entry) -> Path:
@@ -222,6 +227,12 @@ class Spool:
         """The entry is done. In a thread."""
         (self.folder / f"{entry.name}{_SUFFIX}").unlink(missing_ok=True)
         _sync(self.folder)
+        shutil.rmtree(self.folder / entry.name, ignore_errors=True)
+
+    def remove_quietly(self, entry: Entry) -> None:
+        """What there is of an entry that did not come to be. In a thread."""
+        with contextlib.suppress(OSError):
+            self.remove(entry)
         shutil.rmtree(self.folder / entry.name, ignore_errors=True)
 
     def fail(self, entry: Entry, failure: JitRenderError) -> None:
