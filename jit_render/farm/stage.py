@@ -17,6 +17,7 @@ from pathlib import Path
 import nuke_callbacks
 from jit_render.farm.watch import Link
 from jit_render.model.errors import ChecksumMismatch, HostilePath
+from jit_render.model.frames import expand
 from jit_render.model.identity import ObjectUrl
 from jit_render.model.job import JobPaths, JobSpec
 from jit_render.model.settings import RenderSettings
@@ -87,6 +88,15 @@ def attempt_environment(link: Link, spec: JobSpec, frames: tuple[int, ...]) -> d
     if spec.allow_missing:
         variables[wire.ALLOW_MISSING_VARIABLE] = "1"
     return variables
+
+
+def outputs_of(spec: JobSpec, frame: int) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Per Write of `frame`: its name and its outputs, (view, file name) each; not where only the render can tell."""
+    return [
+        (write.name, [(view, expand(write.file, frame, view)) for view in write.views])
+        for write in spec.writes
+        if write.covers(frame) and "[" not in write.file
+    ]
 
 
 def make_scratch(cache: Path) -> Path:

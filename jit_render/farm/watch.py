@@ -88,6 +88,12 @@ class Link:
             call_seconds=call_seconds,
         )
 
+    def settle(self, seconds: float) -> None:
+        """Wait until what this attempt published is in the bucket; not if no agent is there, not longer than that."""
+        with contextlib.suppress(AgentFailure):
+            with contextlib.closing(self.client(takeover_seconds=0.0, call_seconds=seconds)) as client:
+                client.drain(session_only=True)
+
 
 class Watch:
     """`snapshot` gives what a heartbeat writes; `tell` takes a Stop; `revive` starts the agent if it is gone."""

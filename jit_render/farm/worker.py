@@ -23,7 +23,7 @@ from jit_render.farm.loop import RenderLoop, Tell, signals_into
 from jit_render.farm.outcome import Outcome
 from jit_render.farm.pace import Pace
 from jit_render.farm.records import JobReader
-from jit_render.farm.stage import attempt_environment, make_scratch, place_script, renderer_request
+from jit_render.farm.stage import attempt_environment, make_scratch, outputs_of, place_script, renderer_request
 from jit_render.farm.watch import Link, LogCopy, Stop, Watch
 from jit_render.model.clock import Clock
 from jit_render.model.errors import JitRenderError, JobError, from_kind
@@ -38,6 +38,8 @@ from jit_render.store import open_store
 from nuke_callbacks.client import AgentFailure
 
 PATIENCE_SECONDS = 24 * 3600.0  # for uploads, while nobody preempts us
+EARLIER = 3  # attempts whose uploads are waited for
+SETTLE_SECONDS = 60.0
 TAKEOVER_SECONDS = 30.0  # for another agent, after one was lost
 
 _STOPPED = {
@@ -161,15 +163,28 @@ class _TaskRun:
             revive=self._agent,
         )
         with watch:
+            self._settle_earlier(link)
             ended = self._render(link, scratch, log)
             problem = self._drain(link)
+            self._sweep(link)
             watch.look_at_agent()
             self._spent = watch.spent()
         copy.refresh()
         return self._judge(ended, problem)
 
+    def _settle_earlier(self, link: Link) -> None:
+        """What earlier attempts on this node finished may still be on its way; it need not be rendered again."""
+        for number in range(max(1, link.attempt - EARLIER), link.attempt):
+            dataclasses.replace(link, attempt=number).settle(SETTLE_SECONDS)
+        if link.attempt > 1:
+            self._frames = self._reader.missing(self._frames)
+            self._attempt.beat(frames_asked=spell(self._frames))
+            self._loop.pace.asked = len(self._frames)
+
     def _render(self, link: Link, scratch: Path, log: Path) -> Ended | None:
         """Render what is missing, again after a while when no licence was free. None: stopped before it began."""
+        if not self._frames:
+            return None
         renderer = self._options.renderer or self._find_renderer()
         patience = {"takeover_seconds": TAKEOVER_SECONDS, "call_seconds": PATIENCE_SECONDS}
         with contextlib.closing(link.client(**patience)) as client:
@@ -203,13 +218,26 @@ class _TaskRun:
             with contextlib.closing(
                 link.client(takeover_seconds=min(TAKEOVER_SECONDS, patience), call_seconds=patience)
             ) as client:
-                _, failed = client.drain()
+                _, failed = client.drain(session_only=True)
         except AgentFailure as failure:
             return outcomes.of_error(from_kind(failure.kind, failure.message))
         if not failed:
             return None
         url, kind, message = failed[0]
         return outcomes.of_error(from_kind(kind, f"{url} could not be uploaded: {message}"))
+
+    def _sweep(self, link: Link) -> None:
+        """Clear away unfinished outputs of frames that were begun and not committed; the next attempt would, too.
+
+        They are never published from here: a callback may have stopped the render for what they were made of.
+        """
+        with contextlib.suppress(AgentFailure, JitRenderError):
+            left = set(self._reader.missing(self._frames)).intersection(self._loop.pace.begun)
+            with contextlib.closing(link.client(takeover_seconds=0.0, call_seconds=10.0)) as client:
+                for frame in sorted(left):
+                    for write, outputs in outputs_of(self._spec, frame):
+                        client.begin_frame(write, frame, outputs)
+                        client.end_frame(write, frame)
 
     def _judge(self, ended: Ended | None, problem: Outcome | None) -> Outcome:
         """What this attempt came to; the bucket has the last word."""
