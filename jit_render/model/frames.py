@@ -11,8 +11,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import fileseq
-
 from jit_render.model.errors import BadFrameRange
 
 MOST_FRAMES = 1_000_000  # a typing error, not a shot
@@ -41,6 +39,8 @@ class FrameSet:
             total += _count(part, text)
         if total > MOST_FRAMES:
             raise BadFrameRange(f"frame range {text!r} has {total:,} frames; one job takes {MOST_FRAMES:,}.")
+        import fileseq  # 30 ms that an agent and a --help need not wait for
+
         try:
             frames = tuple(int(frame) for frame in fileseq.FrameSet(text.replace(" ", "")))
         except (fileseq.exceptions.FileSeqException, ValueError) as error:
@@ -83,6 +83,8 @@ class FrameSet:
 
 def spell(frames: Iterable[int]) -> str:
     """The canonical spelling of any frames, ascending; an empty string for none."""
+    import fileseq
+
     ordered = sorted(set(frames))
     return str(fileseq.framesToFrameRange(ordered)) if ordered else ""
 
