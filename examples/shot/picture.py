@@ -256,7 +256,7 @@ def moon(size: int) -> Picture:
     radius = np.sqrt(x * x + y * y)
     cover = np.clip((1 - radius) * size / 2.12 + 0.5, 0, 1)
     seas = 0.55 * _clouds(size, size, 5, 5) + 0.30 * _clouds(size, size, 17, 6) + 0.15 * _clouds(size, size, 60, 7)
-    grey = 0.95 - 0.55 * np.clip((seas - 0.40) * 3.0, 0, 1)
+    grey = 0.95 - 0.55 * np.clip((seas - 0.36) * 2.2, 0, 1)
     rng = np.random.default_rng(12)
     for _ in range(46):
         at_x, at_y = rng.uniform(-0.8, 0.8, 2)
@@ -265,7 +265,7 @@ def moon(size: int) -> Picture:
         grey += 0.12 * np.exp(-np.square((away - 1) * 4)) - 0.10 * np.exp(-np.square(away * 1.2))
     shade = np.sqrt(np.clip(1 - radius * radius * 0.8, 0, 1))
     light = cover * grey * shade
-    return np.stack([light * 1.05, light * 1.10, light * 1.20, cover], axis=-1).astype(np.float32)
+    return np.stack([light * 0.66, light * 0.68, light * 0.74, cover], axis=-1).astype(np.float32)
 
 
 def mist(width: int, height: int) -> Picture:

@@ -31,7 +31,7 @@ def pull(
     from jit_render.cli.session import session, with_state
     from jit_render.farm.pull import pull as pull_job
     from jit_render.model.frames import FrameSet
-    from jit_render.report.summary import describe
+    from jit_render.report.words import count, size
 
     with session(with_state(overrides or (), state)) as given:
         wanted = FrameSet.parse(frames) if frames else None
@@ -39,4 +39,6 @@ def pull(
     if json:
         say_json(report)
     else:
-        say(f"{folder}: {describe(report)}")
+        came = f"{size(report.bytes_fetched)} fetched, {report.files_kept} there already"
+        missing = f"; not done yet: {report.frames_missing}" if report.frames_missing else ""
+        say(f"{folder}: {count(report.files, 'file')}, {came}{missing}.")

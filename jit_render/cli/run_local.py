@@ -9,8 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from jit_render.cli.session import Session
-    from jit_render.farm.chaos import Chaos
-    from jit_render.farm.local import Progress
+    from jit_render.farm.local import Chaos, Progress
     from jit_render.farm.status import JobStatus
     from jit_render.model.identity import ObjectUrl
     from jit_render.report.progress import Display

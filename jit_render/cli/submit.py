@@ -71,7 +71,7 @@ def submit(
     """Render SCRIPT's frames into the bucket. Frames that are there already, from the same inputs, stay."""
     from jit_render.cli.imaging import need_images
     from jit_render.cli.session import session, with_state
-    from jit_render.farm.chaos import Chaos
+    from jit_render.farm.local import Chaos
     from jit_render.farm.submit import Options, prepare
     from jit_render.farm.submit import submit as submit_job
 

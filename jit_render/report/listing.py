@@ -58,5 +58,5 @@ def _sequences(files: dict[str, int]) -> list[Entry]:
             continue
         width = sequence.zfill()
         pattern = f"{sequence.dirname()}{sequence.basename()}%{f'0{width}' if width > 1 else ''}d{sequence.extension()}"
-        entries.append(Entry(pattern, spell(int(frame) for frame in sequence.frameSet()), len(names), sizes))
+        entries.append(Entry(pattern, spell(int(frame) for frame in sequence.frameSet() or ()), len(names), sizes))
     return sorted(entries, key=lambda entry: entry.name)

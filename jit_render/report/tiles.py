@@ -99,7 +99,7 @@ def write_png(canvas: Pixels, path: Path) -> None:
     out = OpenImageIO.ImageOutput.create(str(part))
     spec = OpenImageIO.ImageSpec(width, height, channels, "uint8")
     spec.attribute("oiio:ColorSpace", "sRGB")
-    whole = np.rint(canvas * 255).astype(np.uint8)
+    whole = np.ascontiguousarray(np.rint(canvas * 255).astype(np.uint8))
     if out is None or not (out.open(str(part), spec) and out.write_image(whole) and out.close()):
         reason = out.geterror() if out else OpenImageIO.geterror()
         part.unlink(missing_ok=True)
