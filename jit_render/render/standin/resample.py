@@ -61,7 +61,7 @@ def _smooth(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _triangle(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.maximum(0.0, 1 - np.abs(distance))
+    return np.asarray(np.maximum(0.0, 1 - np.abs(distance)), np.float64)
 
 
 def _box(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
