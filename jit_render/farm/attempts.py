@@ -7,26 +7,20 @@ took it for dead) learns it at its next heartbeat and stops.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
 from typing import Any
 
 from jit_render.model.clock import Clock
-from jit_render.model.errors import JitRenderError, ObjectNotFound, PreconditionFailed, Preempted, TransientStoreError
-from jit_render.model.identity import ObjectUrl
+from jit_render.model.errors import ObjectNotFound, PreconditionFailed, Preempted, TransientStoreError
+from jit_render.model.identity import ObjectInfo, ObjectUrl
 from jit_render.model.job import AttemptRecord, FailureClass, JobPaths
 from jit_render.store import ABSENT, Store
 
 STALE_SECONDS = 60.0  # without a heartbeat for so long (or six of them), an attempt is taken for dead
 _CLAIM_TRIES = 100
-
-
-class AttemptTaken(JitRenderError):
-    """Somebody else has the attempt that we were told to make."""
-
-    exit_code = 75
-    retryable = True
 
 
 class Attempt:
@@ -42,9 +36,17 @@ class Attempt:
 
     @classmethod
     def claim(
-        cls, store: Store, clock: Clock, paths: JobPaths, *, task: int, frames_asked: str, number: int = 0
+        cls,
+        store: Store,
+        clock: Clock,
+        paths: JobPaths,
+        *,
+        task: int,
+        frames_asked: str,
+        number: int = 0,
+        beat: float = 10.0,
     ) -> Attempt:
-        """The next free attempt of `task`, or exactly `number`. Raises AttemptTaken."""
+        """The next free attempt of `task`, or exactly `number`; a heartbeat every `beat` s. Raises Preempted."""
         wanted = number or next_number(store, paths, task)
         for candidate in range(wanted, wanted + _CLAIM_TRIES):
             record = AttemptRecord(
@@ -54,6 +56,7 @@ class Attempt:
                 pid=os.getpid(),
                 started=clock.wall(),
                 heartbeat=clock.wall(),
+                heartbeat_seconds=beat,
                 frames_asked=frames_asked,
             )
             url = paths.attempt(task, candidate)
@@ -64,7 +67,7 @@ class Attempt:
                     break
                 continue
             return cls(store, clock, url, record, info.id.generation)
-        raise AttemptTaken(f"attempt {wanted} of task {task} of job {paths.job_id} is somebody else's; try again.")
+        raise Preempted(f"attempt {wanted} of task {task} of job {paths.job_id} is somebody else's; try again.")
 
     @property
     def record(self) -> AttemptRecord:
@@ -96,14 +99,22 @@ class Attempt:
     def _rewrite(self, **changes: Any) -> None:
         with self._lock:
             record = self._record.model_copy(update=changes)
+            data = record.model_dump_json(indent=1).encode()
             try:
-                info = self._store.write(
-                    self._url, record.model_dump_json(indent=1).encode(), if_generation=self._generation
-                )
+                info = self._store.write(self._url, data, if_generation=self._generation)
             except (PreconditionFailed, ObjectNotFound):
-                raise Preempted(f"{self._url} was ended by somebody else; this attempt stops.") from None
+                info = self._write_again(data)
             self._record = record
             self._generation = info.id.generation
+
+    def _write_again(self, data: bytes) -> ObjectInfo:
+        """A beat that seemed to fail may have arrived: write over it if the record is still ours. Raises Preempted."""
+        with contextlib.suppress(ObjectNotFound, PreconditionFailed, ValueError):
+            text, info = self._store.read(self._url)
+            found = AttemptRecord.model_validate_json(text)
+            if found.ended is None and (found.host, found.pid) == (self._record.host, self._record.pid):
+                return self._store.write(self._url, data, if_generation=info.id.generation)
+        raise Preempted(f"{self._url} was ended by somebody else; this attempt stops.")
 
 
 def next_number(store: Store, paths: JobPaths, task: int) -> int:
@@ -132,11 +143,11 @@ def end_for(
     return True
 
 
-def is_alive(record: AttemptRecord, now: float, heartbeat_seconds: float, host: str | None = None) -> bool:
+def is_alive(record: AttemptRecord, now: float, host: str | None = None) -> bool:
     """Whether a worker still holds this attempt, as far as its record and, on this host, its process tell."""
     if record.ended is not None:
         return False
-    if now - record.heartbeat > max(STALE_SECONDS, 6 * heartbeat_seconds):
+    if now - record.heartbeat > max(STALE_SECONDS, 6 * record.heartbeat_seconds):
         return False
     return record.host != (host or socket.gethostname()) or _process_lives(record.pid)
 

@@ -8,7 +8,6 @@ from typing import Literal
 
 from jit_render.farm.attempts import is_alive
 from jit_render.farm.records import JobReader, cancellation, task_of
-from jit_render.farm.status import HEARTBEAT_SECONDS
 from jit_render.model.clock import Clock
 from jit_render.model.errors import ObjectNotFound, PreconditionFailed
 from jit_render.model.frames import FrameSet
@@ -105,7 +104,7 @@ def _row(
         return FrameRow(frame, "done", task, one.attempt, seconds, one.host, one.adopted_from)
     if last is None:
         return FrameRow(frame, "waiting", task, 0, None)
-    if is_alive(last, now, HEARTBEAT_SECONDS):
+    if is_alive(last, now):
         state: Literal["running", "waiting"] = "running" if last.frame_in_hand == frame else "waiting"
         return FrameRow(frame, state, task, last.attempt, None, last.host)
     if last.failure is None:

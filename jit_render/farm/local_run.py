@@ -105,7 +105,7 @@ class LocalRun:
         count = max(1, min(options.workers or settings.farm.workers, len(self._waiting)))
         self._slots = [_Slot(number, self._slot_settings(settings, number, count)) for number in range(count)]
         self._grace = self._slots[0].settings.farm.grace
-        self._records = TaskRecords(store, clock, self._reader, settings.farm.heartbeat)
+        self._records = TaskRecords(store, clock, self._reader)
         self._next_look = 0.0
         self._cancelled = False
 
@@ -293,6 +293,8 @@ class LocalRun:
             self._never_began(worker, task, exit_code)
         elif not may_retry(attempts, self._spec.budgets):
             self._tell("gave_up", slot, message=attempts[-1].message)
+            if attempts[-1].exit_code == WRONG_USAGE:  # the other tasks would end the same way
+                self._waiting.clear()
             return
         task.frames = left
         task.not_before = self._clock.monotonic() + self._options.wait_seconds(attempts)

@@ -23,6 +23,7 @@ from jit_render.render.process import Ended, RunningRender, run
 
 POLL_SECONDS = 0.1
 TERMINATE_SECONDS = 2.0  # between asking a renderer to end and killing it
+LAST_FRAME_SECONDS = 600.0  # a cancelled job waits so long for the frame in hand; a hung renderer never ends it
 
 Message = Event | Stop
 Inbox = queue.SimpleQueue[Message]
@@ -60,6 +61,7 @@ class RenderLoop:
         self._grace_seconds = grace_seconds
         self._tell = tell
         self._deadline = float("inf")
+        self._halt_at = float("inf")
 
     def seconds_left(self) -> float:
         """Until the node is gone; infinite while nobody preempts us."""
@@ -72,7 +74,7 @@ class RenderLoop:
         try:
             while render.running():
                 self.listen(POLL_SECONDS, render)
-                if self._clock.monotonic() >= self._cut():
+                if self._clock.monotonic() >= min(self._cut(), self._halt_at):
                     self._halt(render)
         finally:
             if render.running():
@@ -127,6 +129,8 @@ class RenderLoop:
                 self._halt(render)
         elif stop is Stop.INTERRUPTED or again:
             self._halt(render)
+        else:
+            self._halt_at = now + LAST_FRAME_SECONDS
 
     def _cut(self) -> float:
         return self._deadline - reserve_seconds(self._grace_seconds)

@@ -127,6 +127,7 @@ def kill_node(cache: Path) -> None:
     with contextlib.suppress(OSError):
         path = socket_path(cache)
         with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(_READ_SECONDS)
             connection.connect(str(path))
             credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
             os.kill(struct.unpack("3i", credentials)[0], signal.SIGKILL)

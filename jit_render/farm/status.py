@@ -11,6 +11,7 @@ from typing import Literal
 
 from jit_render.farm.attempts import is_alive
 from jit_render.farm.budgets import may_retry
+from jit_render.farm.outcome import WRONG_USAGE
 from jit_render.farm.records import JobReader, concurrently, read_record, task_of
 from jit_render.model.clock import Clock
 from jit_render.model.identity import ObjectUrl
@@ -18,7 +19,6 @@ from jit_render.model.job import AttemptRecord, CommitKey, FailureClass, JobSpec
 from jit_render.store import Store
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
-HEARTBEAT_SECONDS = 10.0  # the default of farm.heartbeat; a slower worker is still seen for a minute
 _STOPPED = {FailureClass.PREEMPTED, FailureClass.CANCELLED}
 
 
@@ -128,7 +128,7 @@ def _summary(
     now: float,
 ) -> JobStatus:
     left = {frame for frame in spec.frame_set if any(key not in committed for key in spec.commits(frame))}
-    alive = tuple(attempt for attempt in attempts if is_alive(attempt, now, HEARTBEAT_SECONDS))
+    alive = tuple(attempt for attempt in attempts if is_alive(attempt, now))
     tasks = task_of(spec)
     unfinished = {tasks[frame] for frame in left}
     by_task: dict[int, list[AttemptRecord]] = {}
@@ -140,7 +140,7 @@ def _summary(
         job=spec.id,
         home=str(home),
         shot=spec.shot,
-        state=_state(len(left), alive, cancelled, hopeless, unfinished),
+        state=_state(len(left), alive, cancelled, _has_failed(by_task, hopeless, unfinished)),
         frames_total=len(spec.frame_set),
         frames_done=len(spec.frame_set) - len(left),
         frames_running=len(running),
@@ -167,8 +167,7 @@ def _state(
     left: int,
     alive: tuple[AttemptRecord, ...],
     cancelled: bool,
-    hopeless: set[int],
-    unfinished: set[int],
+    failed: bool,
 ) -> State:
     if not left:
         return "done"
@@ -176,7 +175,12 @@ def _state(
         return "running"
     if cancelled:
         return "cancelled"
-    return "failed" if hopeless and hopeless == unfinished else "waiting"
+    return "failed" if failed else "waiting"
+
+
+def _has_failed(by_task: dict[int, list[AttemptRecord]], hopeless: set[int], unfinished: set[int]) -> bool:
+    """No task can go on, or one failed for a reason that stops them all (exit code 2)."""
+    return hopeless == unfinished or any(by_task[task][-1].exit_code == WRONG_USAGE for task in hopeless)
 
 
 def _by_write(spec: JobSpec, committed: dict[CommitKey, float]) -> tuple[WriteStatus, ...]:

@@ -233,7 +233,7 @@ def _goes_on(reader: JobReader, valid: Valid, frames: FrameSet, clock: Clock) ->
     if not reader.missing():
         return False
     last = {attempt.task: attempt for attempt in reader.attempts()}.values()
-    if any(is_alive(attempt, clock.wall(), 10.0) for attempt in last):
+    if any(is_alive(attempt, clock.wall()) for attempt in last):
         return True
     return all(attempt.failure not in {FailureClass.MISSING_INPUT, FailureClass.RENDER_ERROR} for attempt in last)
 

@@ -21,14 +21,13 @@ class TaskRecords:
     store: Store
     clock: Clock
     reader: JobReader
-    heartbeat_seconds: float
 
     def next_attempt(self, task: int) -> int | None:
         """The number of the task's next attempt; None while one is alive. The records of dead ones are ended."""
         for attempt in self.reader.attempts(task):
             if attempt.ended is not None:
                 continue
-            if is_alive(attempt, self.clock.wall(), self.heartbeat_seconds):
+            if is_alive(attempt, self.clock.wall()):
                 return None
             self.end(attempt, FailureClass.NODE, "the worker vanished without a word.", ())
         return max((number for _, number in self.reader.attempt_infos(task)), default=0) + 1

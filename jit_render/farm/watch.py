@@ -51,11 +51,12 @@ class LogCopy:
             size = self._path.stat().st_size
             if size == self._size:
                 return
+            text = _ends_of(self._path, size)
             try:
-                info = self._store.write(self._url, _ends_of(self._path, size), if_generation=self._generation)
+                info = self._store.write(self._url, text, if_generation=self._generation)
             except PreconditionFailed:  # our own last write, whose answer was lost
-                self._generation = self._store.stat(self._url).id.generation
-                return
+                found = self._store.stat(self._url).id.generation
+                info = self._store.write(self._url, text, if_generation=found)
             self._generation, self._size = info.id.generation, size
 
 
@@ -90,9 +91,9 @@ class Link:
 
     def settle(self, seconds: float) -> None:
         """Wait until what this attempt published is in the bucket; not if no agent is there, not longer than that."""
-        with contextlib.suppress(AgentFailure):
-            with contextlib.closing(self.client(takeover_seconds=0.0, call_seconds=seconds)) as client:
-                client.drain(session_only=True)
+        client = self.client(takeover_seconds=0.0, call_seconds=seconds)
+        with contextlib.suppress(AgentFailure), contextlib.closing(client):
+            client.drain(session_only=True)
 
 
 class Watch:

@@ -75,7 +75,13 @@ def work(settings: Settings, home: ObjectUrl, task: int, options: WorkOptions, c
                 return outcomes.DONE
             loop.pace = Pace(whole=any(not write.per_frame for write in reader.spec().writes), asked=len(frames))
             attempt = Attempt.claim(
-                store, clock, reader.paths, task=task, frames_asked=spell(frames), number=options.attempt
+                store,
+                clock,
+                reader.paths,
+                task=task,
+                frames_asked=spell(frames),
+                number=options.attempt,
+                beat=settings.farm.heartbeat,
             )
             run = _TaskRun(reader, attempt, frames, loop, settings=settings, options=options, clock=clock)
             return run.go()

@@ -187,6 +187,8 @@ class AttemptRecord(_Record):
     pid: int
     started: float
     heartbeat: float
+    heartbeat_seconds: float = 10.0
+    """How often the heartbeat is meant to come."""
     ended: float | None = None
     state: Literal["running", "done", "failed"] = "running"
     failure: FailureClass | None = None
