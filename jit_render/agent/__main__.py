@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,15 +22,23 @@ from jit_render.model.settings import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run an agent until it ends; its exit code."""
+    """Run an agent until it ends; its exit code.
+
+    Where uploads are still under way then, the process ends here: what they do, the next agent does again anyway.
+    """
     os.umask(0o077)  # nothing in the cache is anybody else's business
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         asyncio.run(_serve(_settings(arguments)))
+        code = 0
     except JitRenderError as error:
         print(f"{FAILURE_PREFIX}{error.kind}: {error}", file=sys.stderr, flush=True)  # noqa: T201 - for who waits
-        return error.exit_code
-    return 0
+        code = error.exit_code
+    if threading.active_count() > 1:
+        logging.shutdown()
+        sys.stderr.flush()
+        os._exit(code)  # an orderly exit would wait for them
+    return code
 
 
 async def _serve(settings: AgentSettings) -> None:
@@ -73,8 +82,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    code = main()
-    logging.shutdown()
-    sys.stderr.flush()
-    # Not sys.exit: that would wait for upload threads, whose work the next agent does again anyway.
-    os._exit(code)
+    sys.exit(main())

@@ -70,8 +70,7 @@ class Connection:
         number = self._owner.opened(self)
         try:
             self._check_peer()
-            async with asyncio.timeout(self._node.settings.hello_seconds):
-                greeted = await self._greet(number)
+            greeted = await self._greet(number)
             if greeted is not None:
                 self._session = greeted
                 await self._converse(greeted)
@@ -103,7 +102,8 @@ class Connection:
 
     async def _greet(self, number: int) -> Session | None:
         """The session after a good hello; None when the client left. Raises ProtocolError, JobError, StoreError."""
-        line = await self._line()
+        async with asyncio.timeout(self._node.settings.hello_seconds):
+            line = await self._line()
         if line is None:
             return None
         message = _decode(line)
@@ -132,7 +132,7 @@ class Connection:
             "version": wire.VERSION,
             "agent": __version__,
             "session": number,
-            "view": "" if job is None else str(self._node.cache.view.home(job.id)),
+            "view": "" if job is None else self._node.use_view(job.id),
             "prefixes": [] if job is None else [list(spelling) for spelling in job.path_map.spellings()],
         }
         await self._send({"id": message.get("id"), "ok": True, **reply})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from jit_render.store.port import Store
 NEGATIVE_SECONDS = 5.0  # how long "the bucket has none" is believed; longer would hide a plate that just arrived
 MOST_NEGATIVES = 100_000
 MOST_LOCATED = 100_000
+MOST_JOBS = 64  # that are remembered when no session uses them; reading a spec again costs one request
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +97,16 @@ class Jobs:
         self._store = store
         self._view = view
         self._threads = threads
-        self._loading: dict[ObjectUrl, asyncio.Task[Job]] = {}
+        self._loading: OrderedDict[ObjectUrl, asyncio.Task[Job]] = OrderedDict()
 
     async def open(self, home: ObjectUrl) -> Job:
         """The job whose folder is at `home`. Raises JobNotFound, JobError, StoreError."""
         task = self._loading.get(home)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
             task = self._loading[home] = asyncio.ensure_future(self._load(home))
+            if len(self._loading) > MOST_JOBS:
+                self._loading.popitem(last=False)
+        self._loading.move_to_end(home)
         return await asyncio.shield(task)
 
     async def _load(self, home: ObjectUrl) -> Job:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -18,9 +19,11 @@ from jit_render.agent.spool import Spool
 from jit_render.agent.uploads import Uploads
 from jit_render.cache import CacheLimits, NodeCache
 from jit_render.model.clock import Clock
+from jit_render.model.errors import HostilePath
 from jit_render.store.port import Store
 
 _METADATA_THREADS = 16  # stat, list, small reads: they wait, they do not work
+VIEW_SECONDS = 7 * 86400.0  # a job that has not been rendered here for a week
 _DISK_THREADS = 4  # crc32c and fsync of outputs
 
 
@@ -58,11 +61,30 @@ class Node:
 
     async def start(self) -> None:
         """Take up what an earlier agent left."""
-        for entry in self.spool.recover():
+        entries = self.spool.recover()
+        for entry in entries:
             for file in entry.files:
-                finish_link(self.cache.view.place(entry.job_id, file.url), file.path)
+                with contextlib.suppress(HostilePath):  # only a link in the view: the file goes to the bucket anyway
+                    finish_link(self.cache.view.place(entry.job_id, file.url), file.path)
             self.uploads.add(entry)
+        self._drop_old_views({entry.job_id for entry in entries})
         await self.cache.start()
+
+    def _drop_old_views(self, needed: set[str]) -> None:
+        """Links of jobs that nobody has named for long; a hello renews its job's folder (see `use_view`)."""
+        with os.scandir(self.settings.root / "view") as folders:
+            for folder in folders:
+                old = self.clock.wall() - folder.stat(follow_symlinks=False).st_mtime > VIEW_SECONDS
+                if old and folder.name not in needed and folder.is_dir(follow_symlinks=False):
+                    self.cache.view.drop(folder.name)
+
+    def use_view(self, job_id: str) -> str:
+        """The folder of a job's view, which is in use from now."""
+        home = self.cache.view.home(job_id)
+        home.mkdir(exist_ok=True)
+        now = self.clock.wall()
+        os.utime(home, (now, now))
+        return str(home)
 
     @property
     def is_draining(self) -> bool:

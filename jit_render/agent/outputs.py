@@ -61,6 +61,9 @@ class Publication:
 class _Lease:
     session: int
     write: str
+    is_publishing: bool = False
+    is_orphaned: bool = False
+    """Its connection has gone while the file was being taken in; it ends when that is done."""
 
 
 def locate_outputs(job: Job, outputs: Sequence[tuple[str, str]]) -> list[Output]:
@@ -117,7 +120,11 @@ class Outputs:
 
     def release(self, session: int) -> None:
         """The connection is gone. Its unpublished files stay: whoever started the renderer may sweep them up."""
-        self._leases = {key: lease for key, lease in self._leases.items() if lease.session != session}
+        for key, lease in list(self._leases.items()):
+            if lease.session == session and lease.is_publishing:
+                lease.is_orphaned = True
+            elif lease.session == session:
+                del self._leases[key]
 
     async def publish(self, job: Job, session: int, publication: Publication) -> list[Entry]:
         """Take every finished output into the spool, durably; one entry per group of files committed together.
@@ -126,16 +133,22 @@ class Outputs:
         """
         urls = list(dict.fromkeys(url for _, url in publication.outputs))
         self._check_free(job, session, urls)
-        for url in urls:
-            self._leases.setdefault((job.id, url), _Lease(session, publication.write))
         places = {url: job.view.place(job.id, url) for url in urls}
-        loop = asyncio.get_running_loop()
-        entries = await loop.run_in_executor(self._disk, self._take, publication, places)
-        for entry in entries:
-            for file in entry.files:
-                put_link(places[file.url], file.path)
-        for url in urls:
-            self._leases.pop((job.id, url), None)
+        leases = {url: self._leases.setdefault((job.id, url), _Lease(session, publication.write)) for url in urls}
+        for lease in leases.values():
+            lease.is_publishing = True
+        entries: list[Entry] = []
+        try:
+            loop = asyncio.get_running_loop()
+            entries = await loop.run_in_executor(self._disk, self._take, publication, places)
+            for entry in entries:
+                for file in entry.files:
+                    put_link(places[file.url], file.path)
+        finally:
+            for url, lease in leases.items():
+                lease.is_publishing = False
+                if entries or lease.is_orphaned:
+                    del self._leases[(job.id, url)]
         return entries
 
     def _take(self, publication: Publication, places: dict[ObjectUrl, Path]) -> list[Entry]:

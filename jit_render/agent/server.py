@@ -16,6 +16,7 @@ from pathlib import Path
 
 from jit_render.agent.connection import Connection
 from jit_render.agent.node import Node
+from jit_render.model.errors import CacheUnusable
 from nuke_callbacks import wire
 
 LOG = logging.getLogger(__name__)
@@ -40,10 +41,8 @@ class Server:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
+        listener = await self._listen()
         path = self._settings.socket
-        path.unlink(missing_ok=True)
-        listener = await asyncio.start_unix_server(self._accept, path, limit=wire.LINE_LIMIT, backlog=_BACKLOG)
-        path.chmod(0o600)
         inode = path.stat().st_ino
         stop_metrics = self._start_metrics()
         LOG.info("process %d serves %s at %s", os.getpid(), self._settings.root, path)
@@ -58,12 +57,28 @@ class Server:
         LOG.info("process %d ends; entries left in the spool: %d", os.getpid(), self.node.uploads.spooled_entries)
         await self.node.close()
 
+    async def _listen(self) -> asyncio.Server:
+        path = self._settings.socket
+        try:
+            path.unlink(missing_ok=True)
+            listener = await asyncio.start_unix_server(self._accept, path, limit=wire.LINE_LIMIT, backlog=_BACKLOG)
+            path.chmod(0o600)
+        except OSError as error:
+            raise CacheUnusable(
+                f"the agent cannot listen at {path} ({error}); give a --socket in a folder this user can write."
+            ) from error
+        return listener
+
     def _start_metrics(self) -> Callable[[], None]:
         if not self._settings.metrics_port:
             return lambda: None
         from jit_render.agent.metrics import serve_metrics
 
-        self.node.metrics_port, stop = serve_metrics(self.node, self._settings.metrics_port)
+        try:
+            self.node.metrics_port, stop = serve_metrics(self.node, self._settings.metrics_port)
+        except OSError as error:  # frames matter more than their counters
+            LOG.warning("no metrics: port %d: %s", self._settings.metrics_port, error)
+            return lambda: None
         LOG.info("metrics at http://127.0.0.1:%d/metrics", self.node.metrics_port)
         return stop
 

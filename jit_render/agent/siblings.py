@@ -21,7 +21,7 @@ def split_frame(name: str) -> tuple[str, int, str] | None:
     """``plate.1001.exr`` → (``plate.``, 1001, ``.exr``): the last number before the ending; None without one."""
     stem, dot, ending = name.rpartition(".")
     match = _FRAME.search(stem) if dot else None
-    if match is None:
+    if match is None and (not dot or ending.isdigit()):  # plate.1001, but not the 4 of shot.mp4
         match, stem, dot, ending = _FRAME.search(name), name, "", ""
     if match is None:
         return None

@@ -21,7 +21,7 @@ import os
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from jit_render.agent.attempts import Attempt, Ledger, UploadFailure
@@ -180,7 +180,7 @@ class Uploads:
 
         for _ in range(MOST_REPLACEMENTS):
             try:
-                return self._store.upload(
+                info = self._store.upload(
                     file.url,
                     file.path,
                     crc32c=file.crc32c,
@@ -189,6 +189,9 @@ class Uploads:
                     session=file.session,
                     on_session=on_session,
                 )
+                return replace(
+                    info, crc32c=file.crc32c
+                )  # it was checked against it, whether the backend keeps it or not
             except ChecksumMismatch:
                 if crc32c_of_file(file.path) == file.crc32c:
                     raise
@@ -219,7 +222,7 @@ class Uploads:
             self._store.download(found, crc.update)
         except ObjectNotFound:
             return None
-        return ObjectInfo(found.id, found.size_bytes, crc.value, found.updated, found.writer, found.content_encoding)
+        return replace(found, crc32c=crc.value)
 
     async def _finish(self, pending: _Pending, stored: list[ObjectInfo]) -> None:
         entry = pending.entry
@@ -229,7 +232,10 @@ class Uploads:
                 attempt.tally.bytes_uploaded += file.size_bytes
                 self.uploaded_bytes += file.size_bytes
             self._hand_over(pending, file, info)
-        await self._in_thread(lambda: self._spool.remove(entry))
+        try:
+            await self._in_thread(lambda: self._spool.remove(entry))
+        except OSError as error:  # the next agent uploads it again, and finds that it has won already
+            LOG.warning("%s is committed but its spool entry stays: %s", entry.files[0].url, error)
         attempt.committed.update(dict.fromkeys(entry.keys))
         self.uploaded_entries += 1
         self._end(entry)
@@ -237,9 +243,10 @@ class Uploads:
     def _hand_over(self, pending: _Pending, file: SpoolFile, info: ObjectInfo) -> None:
         """Into the cache under its new identity. Another attempt's bytes won: ours leave the view."""
         job = pending.entry.job_id
-        place = self._cache.view.place(job, file.url)
-        linked = is_link_to(place, file.path)
+        linked, place = False, file.path
         try:
+            place = self._cache.view.place(job, file.url)
+            linked = is_link_to(place, file.path)
             if not is_same(info, file):
                 if linked:
                     place.unlink()
@@ -262,13 +269,13 @@ class Uploads:
         LOG.error("%s: %s: %s; kept in %s", entry.files[0].url, error.kind, error, self._spool.failed)
         attempt: Attempt = self._ledger.of(entry.attempt)
         attempt.failed.extend(UploadFailure(str(file.url), error.kind, str(error)) for file in entry.files)
-        for file in entry.files:
-            place = self._cache.view.place(entry.job_id, file.url)
-            if is_link_to(place, file.path):
-                place.unlink(missing_ok=True)
         try:
+            for file in entry.files:
+                place = self._cache.view.place(entry.job_id, file.url)
+                if is_link_to(place, file.path):
+                    place.unlink(missing_ok=True)
             await self._in_thread(lambda: self._spool.fail(entry, error))
-        except OSError as problem:
+        except (OSError, JitRenderError) as problem:
             LOG.error("%s: cannot be put aside: %s", entry.files[0].url, problem)  # noqa: TRY400 - one line tells it
         self.failed_entries += 1
         self._end(entry)

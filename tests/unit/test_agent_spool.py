@@ -1,0 +1,144 @@
+"""What stands on the disk at any moment of an entry's life is either whole or swept."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from jit_render.agent.attempts import AttemptKey
+from jit_render.agent.spool import Entry, Spool, SpoolFile
+from jit_render.model.errors import CacheError, PermissionDenied
+from jit_render.model.identity import ObjectUrl
+
+
+def entry(*outputs: Path) -> Entry:
+    files = [
+        SpoolFile(
+            ObjectUrl.parse(f"gs://b/{output.parent.name}/{output.name}"), output, output.stat().st_size, 7, ("main",)
+        )
+        for output in outputs
+    ]
+    key = AttemptKey("gs://state/jobs/j", 3, 1)
+    return Entry("", key, "Write1", (1, 2), ("main",), files, inputs=[("gs://b/in", "5")], render_seconds=1.5, host="h")
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    path = tmp_path / "view" / "a.0001.exr"
+    path.parent.mkdir()
+    path.write_bytes(b"pixels")
+    return path
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path / "spool")
+
+
+def test_an_entry_comes_back_as_it_was(spool: Spool, output: Path) -> None:
+    kept = entry(output)
+    spool.add(kept, [output])
+    kept.files[0].session, kept.files[0].condition = "https://upload/1", "99"
+    spool.save(kept)
+
+    (found,) = Spool(spool.folder).recover()
+
+    assert found == kept
+    assert found.files[0].path.read_bytes() == b"pixels"
+    assert found.keys == [("Write1", "main", 1), ("Write1", "main", 2)]
+    assert found.job_id == "j"
+    assert output.read_bytes() == b"pixels"
+
+
+def test_entries_come_back_oldest_first(spool: Spool, output: Path) -> None:
+    names = []
+    for _ in range(5):
+        kept = entry(output)
+        spool.add(kept, [output])
+        names.append(kept.name)
+
+    assert [found.name for found in spool.recover()] == names
+
+
+def test_two_outputs_of_one_name_keep_apart(spool: Spool, output: Path) -> None:
+    other = output.parent.parent / "mask" / output.name
+    other.parent.mkdir()
+    other.write_bytes(b"mask")
+    kept = entry(output, other)
+
+    spool.add(kept, [output, other])
+
+    (found,) = spool.recover()
+    assert [file.path.read_bytes() for file in found.files] == [b"pixels", b"mask"]
+
+
+def test_an_entry_that_is_done_leaves_nothing(spool: Spool, output: Path) -> None:
+    kept = entry(output)
+    spool.add(kept, [output])
+
+    spool.remove(kept)
+    spool.remove(kept)
+
+    assert [path.name for path in spool.folder.iterdir()] == ["failed"]
+
+
+def test_without_its_json_an_entry_never_was(spool: Spool, output: Path) -> None:
+    kept = entry(output)
+    spool.add(kept, [output])
+    (spool.folder / f"{kept.name}.json").unlink()
+
+    assert spool.recover() == []
+    assert [path.name for path in spool.folder.iterdir()] == ["failed"]
+    assert output.read_bytes() == b"pixels"
+
+
+@pytest.mark.parametrize("harm", ["cut", "gone", "shorter"])
+def test_an_entry_whose_bytes_or_words_are_lost_is_dropped(spool: Spool, output: Path, harm: str) -> None:
+    kept = entry(output)
+    spool.add(kept, [output])
+    file = spool.folder / f"{kept.name}.json"
+    if harm == "cut":
+        file.write_bytes(file.read_bytes()[:-9])
+    elif harm == "gone":
+        shutil.rmtree(spool.folder / kept.name)
+    else:
+        kept.files[0].path.chmod(0o600)
+        kept.files[0].path.write_bytes(b"pix")
+
+    assert spool.recover() == []
+
+
+def test_what_had_failed_is_kept_with_its_reason_and_tried_by_the_next_agent(spool: Spool, output: Path) -> None:
+    kept = entry(output)
+    spool.add(kept, [output])
+
+    spool.fail(kept, PermissionDenied("403 on gs://b"))
+
+    said = json.loads((spool.failed / f"{kept.name}.json").read_bytes())
+    assert said["failure"] == {"kind": "PermissionDenied", "message": "403 on gs://b"}
+    (found,) = Spool(spool.folder).recover()
+    assert found.files[0].path.read_bytes() == b"pixels"
+    assert list(spool.failed.iterdir()) == []
+
+
+def test_a_kill_in_the_middle_of_putting_aside_loses_nothing(spool: Spool, output: Path) -> None:
+    kept = entry(output)
+    spool.add(kept, [output])
+    (spool.folder / kept.name).rename(spool.failed / kept.name)
+
+    (found,) = Spool(spool.folder).recover()
+
+    assert found.files[0].path.read_bytes() == b"pixels"
+
+
+def test_an_output_that_is_gone_makes_no_entry(spool: Spool, output: Path) -> None:
+    kept = entry(output)
+    output.unlink()
+
+    with pytest.raises(CacheError, match=r"gs://b/view/a\.0001\.exr: its bytes cannot be kept"):
+        spool.add(kept, [output])
+
+    assert [path.name for path in spool.folder.iterdir()] == ["failed"]
