@@ -26,23 +26,23 @@ import asyncio
 import contextlib
 import logging
 import os
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
-from jit_render.cache import files, schema
+from jit_render.cache import files
 from jit_render.cache.adopting import Adopter
 from jit_render.cache.carrier import Carrier
 from jit_render.cache.eviction import Space
 from jit_render.cache.fetch import Fetches, Flight
 from jit_render.cache.health import DiskHealth
-from jit_render.cache.index import Entry, Index
+from jit_render.cache.index import Entry
 from jit_render.cache.layout import Layout, take_lock, this_boot
 from jit_render.cache.leases import Leases
+from jit_render.cache.opening import open_index
 from jit_render.cache.pins import KEPT_SECONDS, Pins
 from jit_render.cache.reconcile import Reconciler
-from jit_render.cache.transfer import Gate, Progress, is_intact
+from jit_render.cache.transfer import Gate
+from jit_render.cache.upkeep import Progress, Upkeep
 from jit_render.cache.values import Acquired, CacheLimits, CacheStats, ClearReport, Priority, VerifyReport
 from jit_render.cache.view import ViewTree
 from jit_render.model.clock import Clock
@@ -85,6 +85,9 @@ class NodeCache:
         self._fetches = Fetches(limits.fetchers, self._admit, self._carrier.carry, self._land)
         self._space.fetches = self._fetches
         self._adopter = Adopter(layout, self._index, self._space, boot)
+        self._upkeep = Upkeep(
+            layout, self._index, self._leases, self._space, self._health, self._housekeeping, self._discard
+        )
         self._closing = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
         self._reconciling: asyncio.Task[None] | None = None
@@ -114,8 +117,7 @@ class NodeCache:
         for leftover in files.names_in(str(self._layout.incoming)):
             if not self._layout.is_ours(leftover):
                 self._dispose(f"{self._layout.incoming}/{leftover}")
-        if self._space.charged() > self._limits.limit_bytes:  # the limit was lowered
-            self._space.trim()
+        self._trim_if_over()
         self._writing = asyncio.create_task(self._keep_writing())
         self._reconciling = asyncio.create_task(self._reconcile())
 
@@ -163,8 +165,7 @@ class NodeCache:
         self._fetches.forget(holder)
         if freed:
             self._space.drop_surplus()
-            if self._space.charged() > self._limits.limit_bytes:
-                self._space.trim()
+            self._trim_if_over()
             self._fetches.room_changed()
 
     def adopt(self, info: ObjectInfo, source: Path) -> Path:
@@ -209,30 +210,11 @@ class NodeCache:
 
         `progress` is told entries and bytes so far.
         """
-        await self._index.flush()
-        checked = checked_bytes = 0
-        bad: list[str] = []
-        first = b""
-        while page := self._index.between(first, None):
-            for row in page:
-                if not await self._is_good(row.digest):
-                    bad.append(str(row))
-                checked, checked_bytes = checked + 1, checked_bytes + row.size_bytes
-                if progress is not None:
-                    progress(checked, checked_bytes)
-            first = bytes.fromhex(page[-1].digest) + b"\0"
-        return VerifyReport(checked, checked_bytes, tuple(bad))
+        return await self._upkeep.verify(progress)
 
     async def clear(self) -> ClearReport:
         """Remove everything that nobody holds."""
-        removed = removed_bytes = 0
-        for entry in self._index.oldest(lambda digest: digest in self._leases or digest in self._fetches.flights):
-            self._space.forget(entry)
-            removed, removed_bytes = removed + 1, removed_bytes + entry.size_bytes
-            if removed % 256 == 0:
-                await asyncio.sleep(0)
-        await self._space.removed()
-        return ClearReport(removed, removed_bytes, self._index.entries, self._index.used_bytes)
+        return await self._upkeep.clear()
 
     async def close(self) -> None:
         """Stop fetching, write the index, let go of the folder."""
@@ -298,24 +280,10 @@ class NodeCache:
         self._leases.revoke(entry.digest)
         self._space.forget(entry)
 
-    async def _is_good(self, digest: str) -> bool:
-        entry = self._index.get(digest)
-        if entry is None or digest in self._fetches.flights:
-            return True
-        check = partial(is_intact, self._layout.object_path(digest, entry.name), entry.size_bytes, entry.crc32c)
-        try:
-            intact = await asyncio.get_running_loop().run_in_executor(self._housekeeping, check)
-        except OSError as error:
-            self._health.failed(error)
-            intact = False
-        entry = self._index.get(digest)
-        if entry is None or digest in self._fetches.flights:
-            return True  # evicted, or fetched anew, while it was read
-        if intact:
-            entry.boot = self._boot
-        else:
-            self._discard(entry)
-        return intact
+    def _trim_if_over(self) -> None:
+        """The limit may have been lowered since the last run, and what stood outside it then counts now."""
+        if self._space.charged() > self._limits.limit_bytes:
+            self._space.trim()
 
     def _dispose(self, aside: str) -> None:
         self._space.dispose(aside)
@@ -337,22 +305,3 @@ class NodeCache:
             _log.warning(
                 "cache %s: what a crash may have left could not all be put right: %s", self._layout.root, error
             )
-
-
-def open_index(layout: Layout) -> Index:
-    """The index of this cache, empty where it was broken. Makes do without a file where the disk has no room."""
-    try:
-        connections, fresh = schema.connect(layout.index)
-    except sqlite3.OperationalError as error:
-        _log.warning("index %s cannot be opened (%s); this run keeps it in memory", layout.index, error)
-        connections, fresh = schema.in_memory(), True
-    if fresh and files.names_in(str(layout.objects)):
-        _set_aside(layout)
-    return Index(layout.index, connections)
-
-
-def _set_aside(layout: Layout) -> None:
-    """Objects without an index are of no use; `start` removes what lies in incoming/."""
-    with contextlib.suppress(OSError):
-        layout.objects.rename(f"{layout.incoming}/without-index-{os.urandom(4).hex()}")
-    layout.objects.mkdir(mode=0o700, exist_ok=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
 from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field
 from functools import reduce
@@ -164,7 +163,3 @@ def is_intact(path: str, size_bytes: int, crc32c: int) -> bool:
         return Path(path).stat().st_size == size_bytes and crc32c_of_file(path) == crc32c
     except FileNotFoundError:
         return False
-
-
-Progress = Callable[[int, int], None]
-"""Told entries and bytes checked so far."""

@@ -193,7 +193,14 @@ def test_a_demand_goes_before_prefetches_and_promotes_the_one_it_wants(tmp_path,
             await asyncio.gather(*ahead, *demands)
 
     run(body())
-    assert [infos.index(next(info for info in infos if info.id == asked)) for asked in store.order] == [0, 5, 3, 1, 2, 4]
+    assert [infos.index(next(info for info in infos if info.id == asked)) for asked in store.order] == [
+        0,
+        5,
+        3,
+        1,
+        2,
+        4,
+    ]
 
 
 def test_prefetches_leave_a_slot_to_demands(tmp_path, store):

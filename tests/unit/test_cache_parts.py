@@ -130,7 +130,12 @@ def test_a_failing_disk_rests_is_probed_and_recovers():
 
 @pytest.mark.parametrize(
     ("size", "said"),
-    [(0, "0 bytes"), (1023, "1,023 bytes"), (1536, "1.5 KiB (1,536 bytes)"), (5 << 40, "5120.0 GiB (5,497,558,138,880 bytes)")],
+    [
+        (0, "0 bytes"),
+        (1023, "1,023 bytes"),
+        (1536, "1.5 KiB (1,536 bytes)"),
+        (5 << 40, "5120.0 GiB (5,497,558,138,880 bytes)"),
+    ],
 )
 def test_sizes_are_said_exactly_and_readably(size, said):
     assert say_bytes(size) == said

@@ -79,9 +79,7 @@ def test_one_frame_that_needs_more_than_the_limit_is_told_how_much(house, store)
 
     async def body():
         async with house.cache() as cache:
-            outcomes = await asyncio.gather(
-                *(cache.acquire("frame", info) for info in infos), return_exceptions=True
-            )
+            outcomes = await asyncio.gather(*(cache.acquire("frame", info) for info in infos), return_exceptions=True)
             (refusal,) = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
             assert isinstance(refusal, CacheTooSmall)
             assert "at least 1.2 KiB (1,200 bytes)" in str(refusal)
@@ -148,7 +146,11 @@ def test_two_frames_in_each_others_way_do_not_wait_for_ever(house, store):
 
 def test_those_who_wait_for_room_are_not_in_the_way_of_others(tmp_path, store):
     house = CacheHouse(tmp_path / "cache", store, limit=1000, fetchers=1)
-    large, small, tiny = store.put("gs://s/l", b"l" * 700), store.put("gs://s/s", b"s" * 600), store.put("gs://s/t", b"t")
+    large, small, tiny = (
+        store.put("gs://s/l", b"l" * 700),
+        store.put("gs://s/s", b"s" * 600),
+        store.put("gs://s/t", b"t"),
+    )
 
     async def body():
         async with house.cache() as cache:
@@ -267,8 +269,8 @@ def test_evicts_for_the_disks_sake_below_the_limit(house, store, monkeypatch):
         async with house.cache() as cache:
             await bring(cache, "s", infos)
             cache.release("s")
-            free = iter([50, 500])
-            monkeypatch.setattr("jit_render.cache.eviction.os.statvfs", lambda path: _disk(next(free))(path))
+            looks = iter([_disk(50), _disk(500)])
+            monkeypatch.setattr("jit_render.cache.eviction.os.statvfs", lambda path: next(looks)(path))
             await cache.acquire("s", new)
             assert cache.stats().evictions >= 1
 
