@@ -20,7 +20,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
@@ -53,9 +53,12 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str] | None = None) -> 
 
 
 def _guarded(app: typer.Typer, name: str, words: list[str], *, debug: bool) -> int:
+    out = sys.stdout
     try:
-        app(args=words, prog_name=name)
+        code = app(args=words, prog_name=name, standalone_mode=False)
     except SystemExit as end:
+        if sys.stdout is not out:  # Typer met a closed pipe and put a wrapper there
+            return _silence()
         return _flushed(end.code if isinstance(end.code, int) else int(end.code is not None))
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -64,10 +67,24 @@ def _guarded(app: typer.Typer, name: str, words: list[str], *, debug: bool) -> i
     except JitRenderError as error:
         return _tell(name, str(error) or error.kind, error.exit_code, debug=debug)
     except Exception as error:  # the boundary: whatever it is, a user gets one line
+        if hasattr(error, "format_message"):  # Typer's own: the command line is wrong
+            return _tell_usage(name, error, debug=debug)
         where = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         hint = "" if debug else " (an internal error; --debug shows where)"
         return _tell(name, where + hint, 1, debug=debug)
-    return _flushed(0)
+    return _flushed(code if isinstance(code, int) else 0)
+
+
+def _tell_usage(name: str, error: Any, *, debug: bool) -> int:
+    """Typer's errors are found by what they can do: where their classes live differs between its releases."""
+    message = error.format_message()
+    if "Usage:" in message:  # a group without a command: its message is its help
+        sys.stderr.write(message.rstrip() + "\n")
+        return 2
+    command = getattr(getattr(error, "ctx", None), "command_path", name)
+    said = message.replace("Value error, ", "").rstrip(".?")
+    mark = "?" if message.endswith("?") else "."
+    return _tell(name, f"{said}{mark} See {command} -h.", 2, debug=debug)
 
 
 def _tell(name: str, message: str, exit_code: int, *, debug: bool) -> int:

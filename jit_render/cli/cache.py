@@ -25,7 +25,6 @@ def status(cache: Root = None, overrides: Set = None, json: Json = False) -> Non
     """Show what the cache holds; asks the running agent, or reads the folder where none runs."""
     from jit_render.agent.launch import answers, socket_path
     from jit_render.cli.output import plain, say_json, say_table
-    from jit_render.report.words import size
 
     root = _root(cache, overrides)
     socket = socket_path(root)
@@ -37,7 +36,7 @@ def status(cache: Root = None, overrides: Set = None, json: Json = False) -> Non
         say_json(values)
         return
     rows = [
-        (key.removesuffix("_bytes").replace("_", " "), size(value) if key.endswith("_bytes") else value)
+        (key.removesuffix("_bytes").removesuffix("_seconds").replace("_", " "), _spell(key, value))
         for key, value in values.items()
         if not isinstance(value, (dict, list))
     ]
@@ -84,6 +83,16 @@ def _root(cache: Path | None, overrides: list[str] | None) -> Path:
     if not root.is_dir():
         raise CacheUnusable(f"there is no cache at {root} yet; name another with --cache or cache.root.")
     return root
+
+
+def _spell(key: str, value: object) -> object:
+    from jit_render.report.words import duration, size
+
+    if isinstance(value, (int, float)) and key.endswith("_bytes"):
+        return size(value)
+    if isinstance(value, float):
+        return duration(value) if key.endswith("_seconds") else f"{value:.3g}"
+    return value
 
 
 async def _stats(node: NodeCache) -> object:

@@ -8,7 +8,8 @@ from jit_render.cli.options import Json
 def nuke_path(json: Json = False) -> None:
     """Print the folder to put on NUKE_PATH.
 
-    With it Nuke loads its files through the cache. Outside a render node it does nothing: without an agent's socket the hooks stay out of the way.
+    With it Nuke loads its files through the cache; outside a render node, where there is no agent, it stays out of
+    the way.
     """
     from importlib.util import find_spec
 

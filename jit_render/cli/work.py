@@ -42,6 +42,9 @@ def _tell_json(event: dict[str, Any]) -> None:
 def _tell(event: dict[str, Any]) -> None:
     from jit_render.cli.output import note
 
+    if event.get("event") == "error":
+        note(f"jit-render work: {event.get('message')}")
+        return
     words = [str(event.get("event", ""))]
     words += [f"{key} {value}" for key, value in event.items() if key != "event" and value not in (None, "")]
     note("  ".join(words))
