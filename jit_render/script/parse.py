@@ -38,6 +38,7 @@ _USUAL = re.compile(
     r"|push \$(\w++)\n|set (\w++) \[stack 0\]\n)"
 )
 _NODE = re.compile(r"([A-Za-z_][\w.:-]*+)[ \t]*+\{")
+_CLONE = re.compile(r"clone[ \t]++([^\s{}]++)[ \t]++(?:([A-Za-z_][\w.:-]*+)[ \t]*+)?\{")
 _COMMAND_END = re.compile(r"[ \t]*+(?:\n|;|\Z)")
 _BLANK = re.compile(r"(?:[ \t]|\\\n)*+")
 # A bare word of a command may hold a command of its own: [stack 0]
@@ -109,12 +110,14 @@ def _one_command(text: str, position: int, line: int, machine: _Machine) -> int:
         if end is not None:
             machine.node(node[1], body_pairs(text, start, body), line)
             return end.end()
+    clone = _CLONE.match(text, position)
+    if clone is not None:
+        start = clone.end() - 1
+        body = matching_brace(text, start)
+        machine.clone(clone[1], clone[2], body_pairs(text, start, body), line)
+        return body.end + 1
     words, position = _command_words(text, position)
-    if words[0] == "clone" and len(words) in {3, 4}:
-        body_text = "{" + words[-1] + "}"
-        machine.clone(words, body_pairs(body_text, 0, matching_brace(body_text, 0)), line)
-    else:
-        machine.command(words, line)
+    machine.command(words, line)
     return position
 
 
@@ -215,16 +218,16 @@ class _Machine:
         else:
             self.variables[variable] = stack[-1] if stack else None
 
-    def clone(self, words: list[str], pairs: list[tuple[str, str]], line: int) -> None:
+    def clone(self, name: str, cls: str | None, pairs: list[tuple[str, str]], line: int) -> None:
         """``clone $C1a2b {…}``; or ``clone node7f61|Write|219 Write {…}``, which makes the node at first."""
-        known = words[1].removeprefix("$")
+        known = name.removeprefix("$")
         original = self.variables.get(known)
         if original is not None:
             self.node(original.cls, pairs, line, original)
-        elif len(words) == 4:
-            self.variables[known] = self.node(words[2], pairs, line)
+        elif cls is not None:
+            self.variables[known] = self.node(cls, pairs, line)
         else:
-            raise ScriptError(f"line {line}: clone of {words[1]}, which nothing before it has set.", line=line)
+            raise ScriptError(f"line {line}: clone of {name[:40]}, which nothing before it has set.", line=line)
 
     def command(self, words: list[str], line: int) -> None:
         """Any command that makes no node."""

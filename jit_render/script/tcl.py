@@ -22,6 +22,7 @@ _USUAL = r"(?:value|knob|file|getenv|python|lindex|lrange|split|join|string|expr
 _PLAIN = re.compile(r"(?:[^\[\]\\]|\\(?![\[\]]))++", re.DOTALL)
 _ESCAPED_COMMAND = re.compile(r"\\\[\s*" + _USUAL)
 _SPACE = re.compile(r"(?:\s|\\\n)*+")
+_SPACE_HERE = re.compile(r"\s|\\\n")
 _BARE_PART = re.compile(r'(?:[^\s\[\]$\\"{}]|\\[^\n])++|["{}]')
 _QUOTED_PART = re.compile(r'(?:[^\[$\\"]|\\.)++', re.DOTALL)
 _VARIABLE = re.compile(r"\$(?:\{([^}]*)\}|([\w:]+)(?:\(([^)]*)\))?)")
@@ -113,8 +114,11 @@ class _Reader:
                 parts.append(self._command())
             elif self.text[self.position] == "$":
                 parts.append(self._variable())
-            else:
+            elif _SPACE_HERE.match(self.text, self.position) and end != '"':
                 break
+            else:  # a backslash before the text's end
+                parts.append(self.text[self.position])
+                self.position += 1
         if end == '"' and not self.text.startswith('"', self.position):
             raise self._error("a quote is never closed")
         return "".join(parts)

@@ -68,10 +68,10 @@ def matching_brace(text: str, start: int) -> Body:
 
 
 def plain_pairs(body: str, line: int) -> list[tuple[str, str]]:
-    """The pairs of a node's body in which nothing is braced, quoted or escaped."""
+    """The pairs of a body, begun at `line`, in which nothing is braced, quoted or escaped."""
     words = body.split()
     if len(words) % 2:
-        raise _no_value(words[-1], line)
+        raise _no_value(words[-1], line + body.rstrip().count("\n"))
     return list(zip(words[::2], words[1::2], strict=True))
 
 
