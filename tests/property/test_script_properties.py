@@ -13,10 +13,40 @@ from jit_render.script import Evaluator, Node, Script, parse
 from jit_render.script.words import list_words, quote
 
 PIECES = st.sampled_from(
-    ["{", "}", '"', "\\", "\n", "\r\n", ";", " ", "#", "[", "]", "$", "Dot {", "}\n", "inputs 2+1\n", "name x\n", "Group {\n}\n",
-     "end_group\n", "push 0\n", "push $N1\n", "set N1 [stack 0]\n", "clone $N1 {\n}\n", "addUserKnob {41 a T b.c}\n",
-     "{{curve x1 0 x9 1}}", "version 13", "Root {\n}\n", "é", "\0", "inputs 0\n", "(default {1} right {2})", "\\\n"]
-)  # fmt: skip
+    [
+        "{",
+        "}",
+        '"',
+        "\\",
+        "\n",
+        "\r\n",
+        ";",
+        " ",
+        "#",
+        "[",
+        "]",
+        "$",
+        "Dot {",
+        "}\n",
+        "inputs 2+1\n",
+        "name x\n",
+        "Group {\n}\n",
+        "end_group\n",
+        "push 0\n",
+        "push $N1\n",
+        "set N1 [stack 0]\n",
+        "clone $N1 {\n}\n",
+        "addUserKnob {41 a T b.c}\n",
+        "{{curve x1 0 x9 1}}",
+        "version 13",
+        "Root {\n}\n",
+        "é",
+        "\0",
+        "inputs 0\n",
+        "(default {1} right {2})",
+        "\\\n",
+    ]
+)
 SOUP = st.lists(PIECES, max_size=60).map("".join)
 
 
@@ -24,10 +54,11 @@ def tree_or_error(text: str | bytes) -> Script | None:
     try:
         return parse(text)
     except ScriptError as error:
-        assert error.line is not None
-        assert error.line >= 1
-        assert "\n" not in str(error)
-        return None
+        refused = error
+    assert refused.line is not None
+    assert refused.line >= 1
+    assert "\n" not in str(refused)
+    return None
 
 
 @given(st.one_of(SOUP, st.text(max_size=300), st.binary(max_size=300)))
@@ -130,12 +161,60 @@ def test_any_list_of_values_reads_back_as_it_was_quoted(values: list[str]) -> No
 
 MEANT = st.lists(
     st.sampled_from(
-        ["[", "]", "\\[", "value ", "root.name", "B.size", "frame", "{", "}", '"', "$env(A)", "file ", "tail ", "expr ", "1", "+", "-",
-         "*", "/", "%", "^", "(", ")", "?", ":", "<", "&&", "curve", " ", "x1 ", "0", ".5", "e3", "sin", ",", "lrange ", "end", "%04d",
-         "format ", "python ", "nuke.script_directory()", "(default ", "right ", "this.", "parent.", "i", "K ", "s1 ", "\\"]
+        [
+            "[",
+            "]",
+            "\\[",
+            "value ",
+            "root.name",
+            "B.size",
+            "frame",
+            "{",
+            "}",
+            '"',
+            "$env(A)",
+            "file ",
+            "tail ",
+            "expr ",
+            "1",
+            "+",
+            "-",
+            "*",
+            "/",
+            "%",
+            "^",
+            "(",
+            ")",
+            "?",
+            ":",
+            "<",
+            "&&",
+            "curve",
+            " ",
+            "x1 ",
+            "0",
+            ".5",
+            "e3",
+            "sin",
+            ",",
+            "lrange ",
+            "end",
+            "%04d",
+            "format ",
+            "python ",
+            "nuke.script_directory()",
+            "(default ",
+            "right ",
+            "this.",
+            "parent.",
+            "i",
+            "K ",
+            "s1 ",
+            "\\",
+        ]
     ),
     max_size=24,
-).map("".join)  # fmt: skip
+).map("".join)
 
 
 @given(MEANT)
@@ -146,9 +225,10 @@ def test_any_value_is_told_or_undecided(value: str) -> None:
     evaluator = Evaluator(Script("s", root, [blur], ()), environment={"A": "a"})
     for ask in (evaluator.string, evaluator.number, evaluator.boolean):
         for knob in ("size", "other"):
+            refused = None
             try:
                 ask(blur, knob, frame=7, view="right")
             except Undecided as error:
-                assert error.node == "B"
-                assert error.line == 3
-                assert "\n" not in str(error)
+                refused = error
+            assert refused is None or (refused.node, refused.line) == ("B", 3)
+            assert "\n" not in str(refused)

@@ -29,6 +29,9 @@ SCRIPTS = (
 )
 
 
+BLINK = "/Volumes/BOOTCAMP/work/client/hpd/code/public/general/blink"
+
+
 @dataclass(frozen=True)
 class Table:
     """What a script holds: nodes by class, and for some of them their inputs (None: unconnected), files and lines."""
@@ -156,8 +159,8 @@ TABLES = {
             "Write5": ("Reformat6",), "GenerateLUT12": ("Dot1",), "Write7": ("Reformat8",),
         },
         files={
-            "Write5": "/Volumes/BOOTCAMP/work/client/hpd/code/public/general/blink/scripts/LUTApply_identity.jpg",
-            "OCIOFileTransform2": "/Volumes/BOOTCAMP/work/client/hpd/code/public/general/blink/scripts/exampleGrade.3dl",
+            "Write5": f"{BLINK}/scripts/LUTApply_identity.jpg",
+            "OCIOFileTransform2": f"{BLINK}/scripts/exampleGrade.3dl",
         },
     ),
 }  # fmt: skip

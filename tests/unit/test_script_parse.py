@@ -84,7 +84,8 @@ def test_what_draws_nothing_is_kept_and_ignored() -> None:
 
 def test_inputs_come_from_the_stack_the_top_one_first_then_masks() -> None:
     script = parse(
-        "Read {\n inputs 0\n name A\n}\nRead {\n inputs 0\n name B\n}\nset N1 [stack 1]\nRead {\n inputs 0\n name M\n}\n"
+        "Read {\n inputs 0\n name A\n}\nRead {\n inputs 0\n name B\n}\n"
+        "set N1 [stack 1]\nRead {\n inputs 0\n name M\n}\n"
         "push $N1\npush 0\nMerge2 {\n inputs 3+1\n name Merge1\n}\nMerge2 {\n inputs 2\n name Merge2\n}\n"
     )
     merge = script.find("Merge1")
@@ -96,7 +97,8 @@ def test_inputs_come_from_the_stack_the_top_one_first_then_masks() -> None:
 
 def test_an_empty_stack_gives_unconnected_inputs_and_root_leaves_the_stack_alone() -> None:
     script = parse(
-        "push $cut_paste_input\nBlur {\n name B\n}\nRoot {\n inputs 0\n name /a/b.nk\n}\nMerge2 {\n inputs 2\n name M\n}\n"
+        "push $cut_paste_input\nBlur {\n name B\n}\n"
+        "Root {\n inputs 0\n name /a/b.nk\n}\nMerge2 {\n inputs 2\n name M\n}\n"
     )
     assert inputs_of(script, "B") == [None]
     assert inputs_of(script, "M") == ["B", None]
@@ -106,8 +108,10 @@ def test_an_empty_stack_gives_unconnected_inputs_and_root_leaves_the_stack_alone
 
 def test_groups_have_a_stack_of_their_own_and_take_their_inputs_before_it() -> None:
     script = parse(
-        "Read {\n inputs 0\n name R\n}\nGroup {\n name G\n}\n Input {\n  inputs 0\n  name Input1\n }\n Group {\n  name Inner\n }\n"
-        "  Output {\n   inputs 1\n   name O\n  }\n end_group\n Output {\n  name Output1\n }\nend_group\nWrite {\n name W\n}\n"
+        "Read {\n inputs 0\n name R\n}\nGroup {\n name G\n}\n Input {\n  inputs 0\n  name Input1\n }\n"
+        " Group {\n  name Inner\n }\n"
+        "  Output {\n   inputs 1\n   name O\n  }\n end_group\n"
+        " Output {\n  name Output1\n }\nend_group\nWrite {\n name W\n}\n"
     )
     assert inputs_of(script, "G") == ["R"]
     assert inputs_of(script, "W") == ["G"]
@@ -127,8 +131,13 @@ def test_input_nodes_without_a_number_are_counted_in_order() -> None:
     assert [script.find(f"G.{name}").group_input() for name in "ABC"] == [1, 0, 2]
 
 
-@pytest.mark.parametrize("first", ["Blur {\n inputs 0\n size 3\n name B\n}\nset C1 [stack 0]\n",
-                                   "clone node7f|Blur|2 Blur {\n inputs 0\n size 3\n name B\n}\nset C1 [stack 0]\n"])  # fmt: skip
+@pytest.mark.parametrize(
+    "first",
+    [
+        "Blur {\n inputs 0\n size 3\n name B\n}\nset C1 [stack 0]\n",
+        "clone node7f|Blur|2 Blur {\n inputs 0\n size 3\n name B\n}\nset C1 [stack 0]\n",
+    ],
+)
 def test_a_clone_shows_its_original_s_knobs_with_its_own_on_top(first: str) -> None:
     script = parse(first + "clone $C1 {\n inputs 0\n xpos 5\n size 4\n}\n")
     original, clone = script.nodes
@@ -140,7 +149,8 @@ def test_a_clone_shows_its_original_s_knobs_with_its_own_on_top(first: str) -> N
 
 def test_names_that_repeat_in_one_scope_are_told_apart_as_nuke_does() -> None:
     script = parse(
-        "Dot {\n name D7\n}\nDot {\n name D7\n}\nDot {\n}\nDot {\n}\nGroup {\n name D7\n}\nDot {\n name D7\n}\nend_group\n"
+        "Dot {\n name D7\n}\nDot {\n name D7\n}\nDot {\n}\nDot {\n}\n"
+        "Group {\n name D7\n}\nDot {\n name D7\n}\nend_group\n"
     )
     assert [node.full_name for node in script.nodes] == ["D7", "D1", "Dot1", "Dot2", "D2", "D2.D7"]
     assert script.nodes[1].knobs["name"] == "D7"
