@@ -32,6 +32,7 @@ from jit_render.model.errors import (
     ConfigError,
     GenerationGone,
     HostilePath,
+    JitRenderError,
     ObjectNotFound,
     PreconditionFailed,
     RangeInvalid,
@@ -119,7 +120,7 @@ class AnyFsStore(Store):
         step = 16 * BLOCK_BYTES
         for at in range(start, stop, step):
             until = min(at + step, stop)
-            data = self._call("read", info.url, functools.partial(self._piece, info.url, at, until))
+            data = self._call("read", info.url, functools.partial(self._piece, info, at, until))
             self.stat(info.url, generation=info.id.generation)
             sink(memoryview(data))
 
@@ -214,9 +215,11 @@ class AnyFsStore(Store):
             raise FileNotFoundError(str(url))
         return _info(url, entry)
 
-    def _piece(self, url: ObjectUrl, start: int, end: int) -> bytes:
-        data = bytes(self._fs.cat_file(self._place(url), start=start, end=end))
+    def _piece(self, info: ObjectInfo, start: int, end: int) -> bytes:
+        data = bytes(self._fs.cat_file(self._place(info.url), start=start, end=end))
         if len(data) != end - start:
+            if self._look(info.url).id != info.id:
+                raise _gone(info.url, info.id.generation)
             raise OSError(f"{len(data)} bytes came instead of {end - start}")
         return data
 
@@ -227,7 +230,7 @@ class AnyFsStore(Store):
         def once() -> T:
             try:
                 return work()
-            except FileExistsError:
+            except (FileExistsError, JitRenderError):
                 raise
             except Exception as error:
                 problem = mapped(error, verb, url)

@@ -107,7 +107,8 @@ def from_answer(doing: Doing, answer: Answer) -> Exception:
 
 def from_socket(doing: Doing, error: Exception) -> Passing:
     """A broken, silent or confused connection."""
-    what = "nothing came in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
+    said = " ".join(str(error).split())[:_LONGEST] or type(error).__name__
+    what = "nothing came in time" if isinstance(error, TimeoutError) else said
     problem = f"{doing}: the connection failed ({what}); look at the network and try again."
     return Passing(TransientStoreError(problem))
 

@@ -11,7 +11,7 @@
 It follows the public reference of the JSON API, not any client: generations and preconditions (412, 304), ranges
 (206, 416), resumable sessions (308, status query, cancel), paged lists, hashes that are verified, error bodies, and
 object names. ``kind`` of a request, for counters and faults: get (media), stat, list, write (one request), session,
-chunk, status, cancel, delete, patch, rewrite, bucket, buckets, create_bucket.
+chunk, status, cancel, delete, patch, copy, rewrite, bucket, buckets, create_bucket.
 
 As a process of its own, so that it outlives what a test kills (its first line of output is its URL)::
 

@@ -19,12 +19,13 @@ _ACCOUNT = "instance/service-accounts/default/"
 
 
 class FakeMetadata:
-    """The server; starts with ``with`` or `start`. ``tokens`` counts those it has given out."""
+    """The server; starts with ``with`` or `start`. ``tokens``: given out; ``waiting``: requests that hang now."""
 
     def __init__(self, *, project: str = "studio", attributes: dict[str, str] | None = None, port: int = 0) -> None:
         self.tokens: list[str] = []
         self.token_seconds = 3599
         self.stopped = threading.Event()
+        self.waiting = 0
         self._changed = threading.Condition()
         self._values = {
             "project/project-id": project,
@@ -73,6 +74,11 @@ class FakeMetadata:
             self._values[path] = value
             self._changed.notify_all()
 
+    def wait_for_readers(self, count: int, timeout: float = 10.0) -> bool:
+        """Wait until `count` requests hang for a change; False when they do not."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.waiting >= count, timeout)
+
     def preempt(self) -> None:
         """Give the notice."""
         self.set("instance/preempted", "TRUE")
@@ -82,6 +88,7 @@ class FakeMetadata:
 
     def read(self, path: str, query: dict[str, str]) -> tuple[str, str] | None:
         """Value and etag; waits where the query asks for a change. None: there is no such value."""
+        path = path.replace(f"service-accounts/{self._values[_ACCOUNT + 'email']}", "service-accounts/default")
         if path == _ACCOUNT + "token":
             return self._token(), "token"
         if query.get("recursive", "").lower() == "true":
@@ -90,9 +97,12 @@ class FakeMetadata:
             known = query.get("last_etag") or _etag(self._values.get(path))
             if query.get("wait_for_change", "").lower() == "true":
                 limit = float(query.get("timeout_sec", "0")) or None
+                self.waiting += 1
+                self._changed.notify_all()
                 self._changed.wait_for(
                     lambda: self.stopped.is_set() or _etag(self._values.get(path)) != known, timeout=limit
                 )
+                self.waiting -= 1
             value = self._values.get(path)
         return None if value is None else (value, _etag(value))
 

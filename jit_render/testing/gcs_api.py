@@ -10,7 +10,7 @@ import json
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.message import Message
 from typing import Any
 from urllib.parse import quote
@@ -114,11 +114,12 @@ class Api:
             return Reply(200, headers, gzip.decompress(bytes(version.read(0, version.size))))
         if version.content_encoding:
             headers["Content-Encoding"] = version.content_encoding
-        start, end = _span(ask.headers.get("Range"), version.size)
-        status = 200 if (start, end) == (0, version.size) and "Range" not in ask.headers else 206
-        if status == 206:
-            headers["Content-Range"] = f"bytes {start}-{end - 1}/{version.size}"
-        return Reply(status, headers, version=version, start=start, end=end)
+        span = _span(ask.headers.get("Range"), version.size)
+        if span is None:
+            return Reply(200, headers, version=version, end=version.size)
+        start, end = span
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{version.size}"
+        return Reply(206, headers, version=version, start=start, end=end)
 
     def _list(self, ask: Ask) -> Reply:
         prefix, delimiter = ask.query.get("prefix", ""), ask.query.get("delimiter", "")
@@ -182,23 +183,21 @@ class Api:
         self.sessions.cancel(ask.query.get("upload_id", ""))
         return Reply(499)
 
+    def _copy(self, ask: Ask) -> Reply:
+        return self._shown(self._copied(ask), ask)
+
     def _rewrite(self, ask: Ask) -> Reply:
+        version = self._copied(ask)
+        size = str(version.size)
+        shown = {"kind": "storage#rewriteResponse", "totalBytesRewritten": size, "objectSize": size, "done": True}
+        return _json({**shown, "resource": version.resource(self._base_url())})
+
+    def _copied(self, ask: Ask) -> Version:
         generation = ask.query.get("sourceGeneration")
         source = self.objects.find(ask.bucket, ask.name, int(generation) if generation else None, Preconditions())
         bucket, name = ask.target
-        draft = Version(
-            bucket, name, 0, 0, source.crc32c, source.md5, source.content_type, source.content_encoding, source.metadata
-        )
-        content = bytes(source.read(0, source.size))
-        version = self.objects.commit(draft, content, Preconditions.of(ask.query))
-        shown = {
-            "kind": "storage#rewriteResponse",
-            "totalBytesRewritten": str(version.size),
-            "objectSize": str(version.size),
-            "done": True,
-            "resource": version.resource(self._base_url()),
-        }
-        return _json(shown)
+        draft = replace(source, bucket=bucket, name=name, metageneration=1, file=None)
+        return self.objects.commit(draft, bytes(source.read(0, source.size)), Preconditions.of(ask.query))
 
     def _find(self, ask: Ask) -> Version:
         return self.objects.find(ask.bucket, ask.name, ask.generation, Preconditions.of(ask.query))
@@ -271,17 +270,18 @@ def _media_headers(version: Version) -> dict[str, str]:
     }
 
 
-def _span(text: str | None, size: int) -> tuple[int, int]:
-    """First byte and end of a ``Range``; what is no single range counts as none, as HTTP says."""
+def _span(text: str | None, size: int) -> tuple[int, int] | None:
+    """First byte and end of a ``Range``; None for what is no single range, which counts as none, as HTTP says."""
     match = _RANGE.match(text or "")
     if match is None:
-        return 0, size
+        return None
     if match["tail"] is not None:
         first, end = max(0, size - int(match["tail"])), size
     else:
-        first, end = int(match["first"]), min(size, int(match["last"]) + 1) if match["last"] else size
-        if match["last"] and int(match["last"]) < first:
-            return 0, size
+        first, last = int(match["first"]), int(match["last"] or size)
+        if last < first < size:
+            return None
+        end = min(size, last + 1)
     if first >= size:
         headers = {"Content-Range": f"bytes */{size}"}
         raise ApiError(416, "requestedRangeNotSatisfiable", "Request range not satisfiable", headers)
