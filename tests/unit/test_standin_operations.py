@@ -145,7 +145,7 @@ def spot(x: int, y: int) -> str:
         ("Mirror2 {\n flop true\n name N\n}", (13, 1)),
         ("Position {\n translate {-2 1}\n name N\n}", (0, 2)),
         ("CornerPin2D {\n to1 {1 0}\n to2 {17 0}\n to3 {17 8}\n to4 {1 8}\n name N\n}", (3, 1)),
-        ("Reformat {\n type \"to box\"\n box_width 20\n box_height 10\n box_fixed true\n resize none\n name N\n}", (4, 2)),
+        ('Reformat {\n type "to box"\n box_width 20\n box_height 10\n box_fixed 1\n resize none\n name N\n}', (4, 2)),
         ("Reformat {\n type scale\n scale 2\n resize distort\n filter Impulse\n center false\n name N\n}", (4, 2)),
     ],
 )
@@ -198,17 +198,21 @@ def test_copy_takes_a_channel_of_a():
     assert value(image, "rgba.red") == pytest.approx(0.1)
 
 
+SHUFFLE2 = """Shuffle2 {
+ fromInput1 {{0} B}
+ fromInput2 {{0} B}
+ mappings "4 rgba.blue 0 2 rgba.red 0 0 black -1 -1 rgba.green 0 1 rgba.red 0 0 rgba.blue 0 2 white -1 -1 rgba.alpha 0 3"
+ name N
+}"""
+
+
 @pytest.mark.parametrize(
     ("node", "expected"),
     [
         ("Shuffle {\n red blue\n green white\n blue black\n name N\n}", (2.0, 1.0, 0.0, 1.0)),
         ("Shuffle {\n alpha white\n name N\n}", (0.5, 0.25, 2.0, 1.0)),
         ("Shuffle {\n in alpha\n green red\n blue red\n alpha red\n name N\n}", (1.0, 1.0, 1.0, 1.0)),
-        (
-            'Shuffle2 {\n fromInput1 {{0} B}\n fromInput2 {{0} B}\n mappings "4 rgba.blue 0 2 rgba.red 0 0 '
-            'black -1 -1 rgba.green 0 1 rgba.red 0 0 rgba.blue 0 2 white -1 -1 rgba.alpha 0 3"\n name N\n}',
-            (2.0, 0.0, 0.5, 1.0),
-        ),
+        (SHUFFLE2, (2.0, 0.0, 0.5, 1.0)),
         ("Shuffle2 {\n name N\n}", (0.5, 0.25, 2.0, 1.0)),
     ],
 )
@@ -310,8 +314,9 @@ def test_a_contact_sheet_lays_out_rows_from_the_top():
 
 
 def test_text_is_drawn_inside_its_box():
-    text = "Constant {\n inputs 0\n channels rgba\n format \"200 100 0 0 200 100 1 x\"\n name C\n}\n"
-    image = pull(text + "Text2 {\n message \"\\[frame] AB\"\n box {20 10 180 90}\n font_size_toolbar 30\n name N\n}\n", "N")
+    text = 'Constant {\n inputs 0\n channels rgba\n format "200 100 0 0 200 100 1 x"\n name C\n}\n'
+    text += 'Text2 {\n message "\\[frame] AB"\n box {20 10 180 90}\n font_size_toolbar 30\n name N\n}\n'
+    image = pull(text, "N")
     drawn = np.argwhere(image.plane("rgba.red") > 0.5)
     assert len(drawn) > 100
     assert drawn[:, 1].min() >= 20
@@ -324,7 +329,7 @@ def test_every_known_class_has_its_operation():
 
 
 def test_what_cannot_be_rendered_is_refused_all_at_once_with_its_line():
-    text = "Kronos {\n inputs 0\n name K1\n}\nPrimatte3 {\n name P1\n}\nWrite {\n name W\n}\nCopyCat {\n name Later\n}\n"
+    text = "Kronos {\n inputs 0\n name K1\n}\nPrimatte3 {\n name P1\n}\nWrite {\n name W\n}\nCopyCat {\n name C\n}\n"
     with pytest.raises(UnsupportedNode) as caught:
         check(upstream([parse(text).find("W")]))
     assert "Kronos K1 (line 1)" in str(caught.value)
@@ -340,5 +345,5 @@ def test_a_disabled_node_of_any_class_is_passed_by():
 
 def test_an_operation_of_another_name_is_refused_by_knob():
     engine = engine_for(two("Merge2 {\n inputs 2\n operation soft-light\n name M\n}\n"), "M")
-    with pytest.raises(UnsupportedNode, match="Merge2 M .*operation 'soft-light'"):
+    with pytest.raises(UnsupportedNode, match=r"Merge2 M .*operation 'soft-light'"):
         engine.pull(engine.script.find("M"), 1, "main")

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from jit_render.model.errors import JitRenderError, RenderError, UnsupportedNode
 from jit_render.render.standin import registry, timing
-from jit_render.render.standin.call import Call, Evaluates, Frame, describe
+from jit_render.render.standin.call import Call, Evaluates, Frame, Pulls, describe
 from jit_render.render.standin.image import NUKE_DEFAULT, Format, Image, parse_format
 from jit_render.render.standin.names import FileNames
 from jit_render.render.standin.reader import Reader
@@ -71,7 +71,7 @@ class Engine:
 
     def _run(self, node: Node, frame: Frame, view: str) -> Image:
         if not registry.is_known(node.cls):
-            raise UnsupportedNode(refusal(node))
+            raise UnsupportedNode(f"the stand-in cannot render {describe(node)}; render it with Nuke.")
         try:
             return registry.operation(node.cls)(Call(self, node, frame, view))
         except JitRenderError:
@@ -90,11 +90,6 @@ class Engine:
     def _wants(self, channel: str) -> bool:
         layer = channel.partition(".")[0]
         return self._wanted_words is None or layer == "rgba" or any(layer in text for text in self._wanted_words)
-
-
-def refusal(node: Node) -> str:
-    """Why a node is refused, in words."""
-    return f"{describe(node)} is not a node the stand-in can render"
 
 
 def _script_format(script: Script, evaluator: Evaluates, view: str) -> Format:
@@ -155,15 +150,31 @@ def upstream(writes: Iterable[Node]) -> tuple[Node, ...]:
     return tuple(seen)
 
 
-def check(needed: Iterable[Node]) -> None:
-    """Raises UnsupportedNode that names every needed node which cannot be rendered."""
-    refused = [
-        node
-        for node in needed
-        if not registry.is_known(node.cls) and node.knobs.get("disable", "").strip() not in ("true", "1")
-    ]
-    if not refused:
-        return
-    listed = ", ".join(describe(node) for node in refused)
-    plural = "a node" if len(refused) == 1 else f"{len(refused)} nodes"
-    raise UnsupportedNode(f"the stand-in cannot render {plural} of this script: {listed}; render it with Nuke.")
+def check(needed: Iterable[Node], engine: Pulls | None = None, *, frame: Frame = 1, view: str = "main") -> None:
+    """Raises UnsupportedNode that names every needed node which cannot be rendered, as far as can be told before.
+
+    With an engine the knobs that choose between ways of working are looked at too.
+    """
+    refused: list[str] = []
+    for node in needed:
+        if node.knobs.get("disable", "").strip() in ("true", "1"):
+            continue
+        if not registry.is_known(node.cls):
+            refused.append(f"{describe(node)} is of a class it does not know")
+        elif engine is not None:
+            refused += _refused_knobs(Call(engine, node, frame, view))
+    if refused:
+        raise UnsupportedNode(f"the stand-in cannot render this script: {'; '.join(refused)}. Render it with Nuke.")
+
+
+def _refused_knobs(call: Call) -> list[str]:
+    checker = registry.checker(call.node.cls)
+    if checker is None:
+        return []
+    try:
+        checker(call)
+    except UnsupportedNode as error:
+        return [str(error).rstrip(".")]
+    except JitRenderError:  # met again, with its frame, when the node is rendered
+        pass
+    return []

@@ -95,9 +95,6 @@ class NukeKnob:
 
     getValue = value  # noqa: N815 - Nuke's name
 
-    def getText(self) -> str:  # noqa: N802 - Nuke's name
-        return str(self._computed(self._raw()))
-
     def evaluate(self, frame: float | None = None) -> str:
         """A text or file knob's value with expressions done, frame and view filled in."""
         _, evaluator, names = self._runtime.opened()

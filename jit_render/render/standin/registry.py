@@ -5,16 +5,15 @@ Operations are named, not imported: a script loads the modules of its own nodes 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
+from typing import Any
 
-from jit_render.render.standin.call import Operation
+from jit_render.render.standin.call import Call, Operation
 
 PASSIVE = frozenset({"Dot", "NoOp", "Viewer", "Output", "PostageStamp"})
 """Classes that hand on their input as it is."""
-
-NOT_DRAWN = frozenset({"BackdropNode", "StickyNote"})
-"""Classes that have no picture; nothing can be downstream of them."""
 
 _OPERATIONS = {
     **dict.fromkeys(PASSIVE, "flow.hand_on"),
@@ -80,6 +79,18 @@ _OPERATIONS = {
 }
 
 
+_CHECKERS = {
+    "ChannelMerge": "channels.check_channel_merge",
+    "Colorspace": "lut.check_colorspace",
+    "Merge": "merge.check_merge",
+    "Merge2": "merge.check_merge",
+    "Read": "io.check_read",
+    "Reformat": "transform.check_reformat",
+    "Write": "io.check_write",
+}
+"""Class → a look at its knobs that raises UnsupportedNode for a way of working that is not there."""
+
+
 def is_known(cls: str) -> bool:
     return cls in _OPERATIONS
 
@@ -92,6 +103,16 @@ def classes() -> tuple[str, ...]:
 @cache
 def operation(cls: str) -> Operation:
     """The operation of a known class."""
-    module, _, name = _OPERATIONS[cls].partition(".")
-    found: Operation = getattr(import_module(f"jit_render.render.standin.nodes.{module}"), name)
+    found: Operation = _loaded(_OPERATIONS[cls])
     return found
+
+
+def checker(cls: str) -> Callable[[Call], None] | None:
+    """What looks at the knobs of a class before the first frame; None for most."""
+    found: Callable[[Call], None] | None = _loaded(_CHECKERS[cls]) if cls in _CHECKERS else None
+    return found
+
+
+def _loaded(place: str) -> Any:
+    module, _, name = place.partition(".")
+    return getattr(import_module(f"jit_render.render.standin.nodes.{module}"), name)

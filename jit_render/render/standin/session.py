@@ -74,7 +74,7 @@ class Session:
         reader = Reader(options.cache_bytes or 512 << 20, options.threads)
         self._engine = Engine(script, evaluator, self.runtime.names, reader, views=evaluator.views, needed=needed)
         self.runtime.engine = self._engine
-        check(needed)
+        check(needed, self._engine, frame=self.frames[0], view=evaluator.views[0])
         self.runtime.names.load(self.frames[0], evaluator.views[0])
 
     def render(self) -> None:

@@ -125,6 +125,10 @@ def _default_mappings(call: Call, image: Image) -> list[tuple[int, str, str]]:
     return found
 
 
+def check_channel_merge(call: Call) -> None:
+    call.choice("operation", CHANNEL_OPERATIONS, "union")
+
+
 def channel_merge(call: Call) -> Image:
     """ChannelMerge: one channel of A and one of B into one output channel."""
     under, over, _ = _joined(call, 0, 1)

@@ -31,6 +31,18 @@ def read(call: Call) -> Image:
         return _instead(call, path, frame, error)
 
 
+def check_read(call: Call) -> None:
+    _transfer(call)
+    call.choice("on_error", _ON_ERROR, "error")
+
+
+def check_write(call: Call) -> None:
+    if call.boolean("reading"):
+        check_read(call)
+    elif name := call.engine.names.written(call.node, "file", call.frame, call.view):
+        write_options(call, name)
+
+
 def _read(call: Call, path: str) -> Image:
     image = call.engine.decode(
         path, call.view, transfer=_transfer(call), premultiplied=call.boolean("premultiplied")

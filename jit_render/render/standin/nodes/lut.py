@@ -12,7 +12,7 @@ from jit_render.model.errors import UnsupportedNode
 from jit_render.render.standin import cube, layers
 from jit_render.render.standin.call import Call, blended, describe
 from jit_render.render.standin.image import ALPHA, COLOUR, Image
-from jit_render.render.standin.transfer import transfer
+from jit_render.render.standin.transfer import Transfer, transfer
 
 DEFAULT_CONFIG = "ocio://default"
 
@@ -20,15 +20,20 @@ DEFAULT_CONFIG = "ocio://default"
 def colorspace(call: Call) -> Image:
     """Colorspace: from one transfer curve to another; primaries stay."""
     image = call.source()
-    decode, encode = (_curve(call, knob) for knob in ("colorspace_in", "colorspace_out"))
-    for knob in ("illuminant_in", "illuminant_out", "primary_in", "primary_out"):
-        if knob in call.node.knobs and call.string(knob.replace("_in", "_out")) != call.string(knob):
-            raise UnsupportedNode(f"{describe(call.node)}: the stand-in does not do {knob}; use an OCIOColorSpace.")
+    decode, encode = check_colorspace(call)
     names = [name for name in call.channels(image, "rgb") if name in COLOUR]
     return blended(call, image, {name: encode.encode(decode.decode(image.planes[name])) for name in names})
 
 
-def _curve(call: Call, knob: str) -> Any:
+def check_colorspace(call: Call) -> tuple[Transfer, Transfer]:
+    """The curves in and out. Raises UnsupportedNode for one that is not known and for primaries that change."""
+    for knob in ("illuminant", "primary"):
+        if call.string(f"{knob}_in") != call.string(f"{knob}_out"):
+            raise UnsupportedNode(f"{describe(call.node)}: the stand-in does not change {knob}; use an OCIOColorSpace.")
+    return _curve(call, "colorspace_in"), _curve(call, "colorspace_out")
+
+
+def _curve(call: Call, knob: str) -> Transfer:
     name = call.string(knob, "Linear")
     curve = transfer(name)
     if curve is None:

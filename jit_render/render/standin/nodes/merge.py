@@ -103,6 +103,10 @@ def merge(call: Call) -> Image:
     return result
 
 
+def check_merge(call: Call) -> None:
+    call.choice("operation", tuple(OPERATIONS), "over")
+
+
 def _a_pipes(call: Call) -> range:
     return range(1, len(call.node.pipe_inputs))
 

@@ -218,6 +218,10 @@ def reformat(call: Call) -> Image:
     return done if call.boolean("pbb") else done.fitted(done.box.intersect(target.box))
 
 
+def check_reformat(call: Call) -> None:
+    _target(call, call.engine.format)
+
+
 def _reformatted(call: Call, image: Image, matrix: Matrix, target: Format) -> Image:
     if image.box.is_empty:
         return image
