@@ -17,7 +17,7 @@ def size(size_bytes: float) -> str:
 
 def duration(seconds: float) -> str:
     """``8.4 s``, ``3:05`` minutes, ``2:10:07`` hours."""
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
