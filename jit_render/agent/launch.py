@@ -45,12 +45,17 @@ def socket_path(cache_root: Path) -> Path:
     path = root / "agent.sock"
     if len(os.fsencode(path)) <= _SOCKET_LIMIT_BYTES:
         return path
-    folder = Path(tempfile.gettempdir()) / f"jit-render-{os.getuid()}"
+    name = Path(f"jit-render-{os.getuid()}", f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}.sock")
+    candidates = [Path(folder) / name for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp")]  # noqa: S108 - private
+    path = next(candidate for candidate in candidates if len(os.fsencode(candidate)) <= _SOCKET_LIMIT_BYTES)
+    folder = path.parent
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
-        raise CacheUnusable(f"{folder} is not a private folder of user {os.getuid()}; remove it, or set TMPDIR.")
-    return folder / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}.sock"
+        raise CacheUnusable(
+            f"{folder} is not a private folder of user {os.getuid()}; remove it, or set a shorter cache.root."
+        )
+    return path
 
 
 def ensure_running(

