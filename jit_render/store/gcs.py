@@ -61,9 +61,7 @@ class GcsStore(Store):
 
     def guarantees(self, root: str) -> Guarantees:
         del root
-        return Guarantees(
-            atomic_create=True, atomic_replace=True, checksums=True, pinned_reads=True, writer_mark=True
-        )
+        return Guarantees(atomic_create=True, atomic_replace=True, checksums=True, pinned_reads=True, writer_mark=True)
 
     def stat(self, url: ObjectUrl, *, generation: str | None = None) -> ObjectInfo:
         doing = Doing("read", url, generation)
@@ -150,19 +148,22 @@ class GcsStore(Store):
         return self.write(url, small, if_generation=if_generation, writer=writer)
 
     def delete(self, url: ObjectUrl, *, if_generation: str | None = None) -> None:
-        """As the port says. Even without a precondition only the version found at first look goes."""
-        if if_generation is None:
-            found = self._live(url)
-            if found is None:
-                return None
-            return self.delete(url, if_generation=found.id.generation)
+        """As the port says.
+
+        Without a precondition, too, only the version found at first look goes, so that trying again cannot remove
+        what somebody else wrote meanwhile.
+        """
+        found = self._live(url) if if_generation is None else None
+        generation = found.id.generation if found else if_generation
+        if generation is None:
+            return
         doing = Doing("delete", url)
         try:
-            self._call(doing, lambda: self._remove(doing, if_generation))
+            self._call(doing, lambda: self._remove(doing, generation))
         except ObjectNotFound:
-            return None
+            return
         except PreconditionFailed:
-            if self._live(url) is not None:
+            if if_generation is not None and self._live(url) is not None:
                 raise
 
     def close(self) -> None:

@@ -48,9 +48,7 @@ class Access:
                 # The library would else ask for the bucket's own metadata in a thread, for traces nobody collects.
                 os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
                 options = {"api_endpoint": self.origin}
-                self._client = Client(
-                    project=self._project, credentials=self._found(), client_options=options
-                )
+                self._client = Client(project=self._project, credentials=self._found(), client_options=options)
             return self._client
 
     def headers(self) -> dict[str, str]:

@@ -165,4 +165,4 @@ def _check_generation(doing: Doing) -> None:
 
 
 def _place(url: ObjectUrl) -> str:
-    return f"/b/{bucket_of(url)}/o/{quote(url.key, safe='')}"
+    return f"/b/{quote(bucket_of(url), safe='')}/o/{quote(url.key, safe='')}"

@@ -49,9 +49,7 @@ class LocalStore(Store):
     def guarantees(self, root: str) -> Guarantees:
         """``checksums`` is False because files that others wrote have none; our own carry theirs."""
         del root
-        return Guarantees(
-            atomic_create=True, atomic_replace=True, checksums=False, pinned_reads=True, writer_mark=True
-        )
+        return Guarantees(atomic_create=True, atomic_replace=True, checksums=False, pinned_reads=True, writer_mark=True)
 
     def stat(self, url: ObjectUrl, *, generation: str | None = None) -> ObjectInfo:
         fd = self._open(url, generation)

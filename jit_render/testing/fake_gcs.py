@@ -195,9 +195,7 @@ class FakeGcs:
         seen_range = ask.headers.get("Range") or ask.headers.get("Content-Range") or ""
         with self._lock:
             self._counts[(ask.kind, ask.bucket, ask.name)] += 1
-            self.requests.append(
-                Seen(ask.kind, ask.bucket, ask.name, seen_range, ask.query.get("generation", ""))
-            )
+            self.requests.append(Seen(ask.kind, ask.bucket, ask.name, seen_range, ask.query.get("generation", "")))
         return self.faults.take(ask.kind, ask.bucket, ask.name)
 
     def authorise(self, ask: Ask) -> None:

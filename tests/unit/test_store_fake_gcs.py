@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,6 +17,7 @@ from jit_render.testing.fake_gcs import FakeGcs
 from jit_render.testing.fake_metadata import FakeMetadata
 from jit_render.testing.faults import Fault, load
 from jit_render.testing.gcs_fields import select
+from jit_render.testing.gcs_process import FakeGcsProcess
 
 MIB = 1 << 20
 
@@ -215,16 +214,17 @@ def test_a_folder_outlives_its_server(tmp_path: Path):
 
 
 def test_it_runs_as_a_process_and_has_a_side_door(tmp_path: Path):
-    command = [sys.executable, "-m", "jit_render.testing.fake_gcs", "--bucket", "show", "--folder", str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        url = process.stdout.readline().strip()
-        assert ask(url, "POST", "/upload/storage/v1/b/show/o?uploadType=media&name=a", b"x")[0] == 200
-        assert ask(url, "POST", "/_fake/faults", json.dumps([{"kind": "get", "status": 503}]).encode())[0] == 200
-        assert ask(url, "GET", "/storage/v1/b/show/o/a?alt=media")[0] == 503
-        assert ask(url, "GET", "/storage/v1/b/show/o/a?alt=media")[2] == b"x"
-        assert json.loads(ask(url, "GET", "/_fake/counts")[2]) == [["write", "show", "a", 1], ["get", "show", "a", 2]]
-        process.terminate()
-        assert process.wait(10) == 0
+    with FakeGcsProcess(buckets=["show"], folder=tmp_path) as gcs:
+        gcs.put("show", "a b", b"x")
+        gcs.set_faults([Fault(kind="get", status=503)])
+        place = "/storage/v1/b/show/o/a%20b?alt=media"
+        assert [ask(gcs.url, "GET", place)[0] for _ in range(2)] == [503, 200]
+        assert (gcs.count("get", "show", "a b"), gcs.count("get"), gcs.count("write")) == (2, 2, 1)
+        gcs.reset_counts()
+        assert gcs.count("get") == 0
+        gcs.process.kill()
+    with FakeGcsProcess(buckets=["show"], folder=tmp_path) as gcs:
+        assert ask(gcs.url, "GET", place)[2] == b"x"
 
 
 def test_faults_are_data(tmp_path: Path):

@@ -254,9 +254,7 @@ assert [found.url for found in store.list(url.parent)] == [url]
             with pytest.raises(PermissionDenied, match="log in"):
                 work()
 
-    def test_no_credentials_is_an_error_that_says_how_to_log_in(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ):
+    def test_no_credentials_is_an_error_that_says_how_to_log_in(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         for name in ("GOOGLE_APPLICATION_CREDENTIALS", "STORAGE_EMULATOR_HOST"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))

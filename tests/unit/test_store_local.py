@@ -116,9 +116,7 @@ def test_two_writes_within_one_tick_differ(store: LocalStore, root: ObjectUrl):
     assert len(seen) == 50
 
 
-def test_symlinks_are_followed_for_reading_and_replaced_by_writing(
-    store: LocalStore, root: ObjectUrl, tmp_path: Path
-):
+def test_symlinks_are_followed_for_reading_and_replaced_by_writing(store: LocalStore, root: ObjectUrl, tmp_path: Path):
     (tmp_path / "target").write_bytes(b"target")
     (tmp_path / "link").symlink_to("target")
     (tmp_path / "dangling").symlink_to("nothing")
