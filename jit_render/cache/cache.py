@@ -255,7 +255,9 @@ class NodeCache:
         self._leases.add(holder, digest, entry.size_bytes)
         self._index.touch(entry)
         self._space.unread.pop(digest, None)
-        return Path(path)
+        if entry.path is None:
+            entry.path = Path(path)
+        return entry.path
 
     def _agrees(self, digest: str, info: ObjectInfo) -> bool:
         """Is the entry, if any, what was asked for? If not, whoever carries it finds that out for good."""

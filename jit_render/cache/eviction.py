@@ -171,7 +171,9 @@ class Space:
         """What stands outside the limit goes first, unless somebody holds it or it is on its way."""
         for digest in [digest for digest in self.surplus if not self._spared(digest)]:
             entry = self._index.get(digest)
-            if entry is not None:
+            if entry is None:
+                del self.surplus[digest]  # the index was begun anew
+            else:
                 self.evict(entry)
 
     def dispose(self, aside: str) -> None:

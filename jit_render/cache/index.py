@@ -3,14 +3,15 @@
 A start must be instant with a million rows, so rows are read when asked for and the most recent ones kept in
 memory (`_hot`). A hit must cost microseconds, so changes gather in `_dirty` and go to SQLite in batches, written by
 another thread while the agent goes on; until that thread is done its batch stays readable in `_writing`. Reading
-looks in this order: hot, dirty, writing, row. A kill loses the changes that were not written: files without a row,
+looks in this order: hot, dirty, writing, row; that a row is missing is remembered too (`_missing`), because a miss is
+looked up several times on its way. A kill loses the changes that were not written: files without a row,
 or rows whose file is gone, both of which `reconcile` finds, and which no lease relies on.
 
 "Last use" is a count of uses, not a time: a clock that jumps cannot reorder it.
 
 INVARIANT: every entry in `_dirty` or `_writing` was used later than every row that is in neither.
 INVARIANT: `entries` and `used_bytes` are those of the rows with `_writing` and then `_dirty` laid over them.
-INVARIANT: what is in `_hot` is what `_dirty`, `_writing` or the row says.
+INVARIANT: what is in `_hot` is what `_dirty`, `_writing` or the row says; what is in `_missing` has no entry.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class Entry:
     crc32c: int
     boot: str
     last_use: int = 0
+    path: Path | None = None
+    """Kept once it was asked for: making it anew would double the cost of a hit."""
 
     @property
     def name(self) -> str:
@@ -70,6 +73,7 @@ class Index:
         self._path = path
         self._connections = connections
         self._hot: dict[str, Entry] = {}
+        self._missing: set[str] = set()
         self._dirty: dict[str, Entry | None] = {}
         self._writing: dict[str, Entry | None] = {}
         self._pins: dict[tuple[str, str], PinRow] = {}
@@ -90,14 +94,20 @@ class Index:
         for changes in (self._dirty, self._writing):
             if digest in changes:
                 return changes[digest]
+        if digest in self._missing:
+            return None
         rows = self._rows("SELECT * FROM entries WHERE digest = ?", bytes.fromhex(digest))
         if not rows:
+            if len(self._missing) >= HOT_ENTRIES:
+                self._missing.clear()
+            self._missing.add(digest)
             return None
         return self._keep(_entry(rows[0]))
 
     def put(self, entry: Entry) -> None:
         """Add `entry`, or replace the one of the same digest, as used just now."""
         self.remove(entry.digest)
+        self._missing.discard(entry.digest)
         self.entries += 1
         self.used_bytes += entry.size_bytes
         self.touch(entry)
@@ -213,6 +223,7 @@ class Index:
         )
         for digest, entry in {**self._writing, **self._dirty}.items():
             assert entry is None or entry.last_use > newest, digest
+        assert all(merged.get(digest) is None for digest in self._missing)
         for digest, entry in self._hot.items():
             same = merged[digest]
             assert same is not None

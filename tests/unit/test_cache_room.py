@@ -269,8 +269,8 @@ def test_evicts_for_the_disks_sake_below_the_limit(house, store, monkeypatch):
         async with house.cache() as cache:
             await bring(cache, "s", infos)
             cache.release("s")
-            looks = iter([_disk(50), _disk(500)])
-            monkeypatch.setattr("jit_render.cache.eviction.os.statvfs", lambda path: next(looks)(path))
+            looks = [_disk(500)("/"), _disk(50)("/")]
+            monkeypatch.setattr("jit_render.cache.eviction.os.statvfs", lambda path: looks.pop())
             await cache.acquire("s", new)
             assert cache.stats().evictions >= 1
 
