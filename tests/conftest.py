@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("jit_render.testing")  # a suite's failed asserts show their values
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

@@ -14,9 +14,7 @@ from jit_render.model.settings import StoreSettings
 from jit_render.store import open_store
 from jit_render.store.local import LocalStore
 from jit_render.testing.fake_gcs import FakeGcs
-
-pytest.register_assert_rewrite("jit_render.testing.store_suite")
-from jit_render.testing.store_suite import StoreSuite  # noqa: E402 - rewritten asserts show their values
+from jit_render.testing.store_suite import StoreSuite
 
 
 @pytest.fixture
