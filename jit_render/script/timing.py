@@ -1,0 +1,264 @@
+"""Which frames of its inputs a node asks for, and which frame of its file a Read shows.
+
+Rendering and planning both ask here, so that a plan names what a render opens. The mapping is Nuke's for whole
+frames: FrameHold, TimeOffset, Retime (without frame blending: the nearest frame), TimeWarp, TimeClip, FrameBlend,
+TimeBlur, TimeEcho, TemporalMedian, AppendClip, ContactSheet over time; Switch and Dissolve choose inputs; JoinViews
+and OneView choose views; a disabled node hands on its first input. Nodes whose pictures move between frames by
+motion (Kronos, OFlow) read as many neighbours as they like: `Undecided`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from jit_render.model.errors import Undecided
+from jit_render.script.clips import (
+    Frame,
+    Moment,
+    frame_range,
+    is_disabled,
+    nearest,
+    placed,
+    read_frame,
+    read_range,
+    whole,
+)
+from jit_render.script.evaluate import Evaluator
+from jit_render.script.nodes import Node
+
+__all__ = ["Frame", "Pull", "frame_range", "input_frames", "is_disabled", "pulls", "read_frame", "read_range"]
+
+MOST_FRAMES = 10_000  # of one input for one frame; more is a slip of the keyboard
+
+
+class Pull(NamedTuple):
+    """One picture wanted of one input, and its share in the result."""
+
+    pipe: int
+    frame: Frame
+    view: str
+    share: float = 1.0
+
+
+def pulls(node: Node, evaluator: Evaluator, frame: Frame, view: str) -> list[Pull]:
+    """All that `node` asks of its connected inputs (masks last) for one picture. Raises Undecided.
+
+    A group asks nothing here: its Output node does, and its Input nodes ask `Node.source` at the same moment.
+    """
+    moment = Moment(node, evaluator, frame, view)
+    if is_disabled(node, evaluator, frame, view) or (node.is_group and node.output is None):
+        wanted = [_pull(moment, 0, frame)]
+    elif node.is_group:
+        wanted = []
+    else:
+        wanted = _PULLS.get(node.cls, _same)(moment)
+    return [pull for pull in wanted if pull.pipe < len(node.inputs) and node.inputs[pull.pipe] is not None]
+
+
+def input_frames(node: Node, evaluator: Evaluator, input_index: int, frame: Frame, view: str) -> tuple[Frame, ...]:
+    """The frames of one input that `node` asks for, each once, in order. Raises Undecided."""
+    wanted = pulls(node, evaluator, frame, view)
+    return tuple(dict.fromkeys(pull.frame for pull in wanted if pull.pipe == input_index))
+
+
+def _pull(moment: Moment, pipe: int, frame: float, share: float = 1.0) -> Pull:
+    return Pull(pipe, whole(frame), moment.view, share)
+
+
+def _same(moment: Moment) -> list[Pull]:
+    return [_pull(moment, pipe, moment.frame) for pipe in range(len(moment.node.inputs))]
+
+
+def _with_masks(moment: Moment, wanted: list[Pull]) -> list[Pull]:
+    """A node's masks are asked for at its own frame, whatever it does with its pipe."""
+    pipes = len(moment.node.pipe_inputs)
+    return wanted + [_pull(moment, pipe, moment.frame) for pipe in range(pipes, len(moment.node.inputs))]
+
+
+def _frame_hold(moment: Moment) -> list[Pull]:
+    knob = "firstFrame" if "firstFrame" in moment.node.knobs else "first_frame"
+    first, increment = moment.number(knob), moment.whole("increment")
+    if increment > 0:
+        first += math.floor((moment.frame - first) / increment) * increment
+    return [_pull(moment, 0, first)]
+
+
+def _time_offset(moment: Moment) -> list[Pull]:
+    frame = moment.frame - moment.number("time_offset")
+    if moment.boolean("reverse_input"):
+        first, last = frame_range(moment.node.pipe_inputs[:1], *moment[1:])
+        frame = first + last - frame
+    return [_pull(moment, 0, frame)]
+
+
+def _retime(moment: Moment) -> list[Pull]:
+    knobs = moment.node.knobs.keys()
+    first, last = frame_range(moment.node.pipe_inputs[:1], *moment[1:])
+    in_first, in_last = moment.number("input.first", first), moment.number("input.last", last)
+    begin, speed = moment.number("output.first", in_first), moment.number("speed", 1.0)
+    if {"output.first", "output.last"} <= knobs and "speed" not in knobs:
+        length = moment.number("output.last") - begin
+        speed = (in_last - in_first) / length if length else 1.0
+    moved = (moment.frame - begin) * speed
+    frame = in_last - moved if moment.boolean("reverse") else in_first + moved
+    shown = placed(moment, frame, in_first, in_last)
+    return [] if shown is None else [_pull(moment, 0, nearest(shown))]
+
+
+def _time_warp(moment: Moment) -> list[Pull]:
+    """TimeWarp: the frame that `lookup` says, or where that lies between two, both."""
+    frame = moment.number("lookup", moment.frame)
+    low = math.floor(frame)
+    if frame == low:
+        return [_pull(moment, 0, low)]
+    return [_pull(moment, 0, low, low + 1 - frame), _pull(moment, 0, low + 1, frame - low)]
+
+
+def _time_clip(moment: Moment) -> list[Pull]:
+    frame = read_frame(*moment)
+    return [] if frame is None else [_pull(moment, 0, frame)]
+
+
+def _evenly(moment: Moment, frames: Sequence[float]) -> list[Pull]:
+    """Equal shares of several frames of the first input; none at all shows the frame itself."""
+    if len(frames) > MOST_FRAMES:
+        raise Undecided(
+            f"{moment.evaluator.script.name} line {moment.node.line}: {moment.node.full_name} asks for more than "
+            f"{MOST_FRAMES:,} frames at once; that is a slip of the keyboard.",
+            node=moment.node.full_name,
+            line=moment.node.line,
+        )
+    frames = frames or [moment.frame]
+    return [_pull(moment, 0, frame, 1 / len(frames)) for frame in frames]
+
+
+def _frame_blend(moment: Moment) -> list[Pull]:
+    """FrameBlend: the frame and those before it, or `startframe` to `endframe`."""
+    if moment.boolean("userange"):
+        return _evenly(moment, range(moment.whole("startframe", 1.0), moment.whole("endframe", 1.0) + 1))
+    count = max(1, moment.whole("numframes", 5.0))
+    return _evenly(moment, [moment.frame - count + 1 + index for index in _bounded(count)])
+
+
+def _time_blur(moment: Moment) -> list[Pull]:
+    """TimeBlur: moments across the shutter."""
+    count, shutter = max(1, moment.whole("divisions", 10.0)), moment.number("shutter", 0.5)
+    kind = (
+        moment.choice("shutteroffset", ("centred", "start", "end", "custom"))
+        if "shutteroffset" in moment.node.knobs
+        else "start"
+    )
+    offset = {"centred": -shutter / 2, "start": 0.0, "end": -shutter}.get(kind)
+    begin = moment.frame + (moment.number("shuttercustomoffset") if offset is None else offset)
+    return _evenly(moment, [begin + shutter * index / count for index in _bounded(count)])
+
+
+def _time_echo(moment: Moment) -> list[Pull]:
+    count = max(1, moment.whole("framesbehind", 5.0))
+    return _evenly(moment, [moment.frame - index for index in _bounded(count + 1)])
+
+
+def _neighbours(moment: Moment) -> list[Pull]:
+    return _evenly(moment, [moment.frame - 1, moment.frame, moment.frame + 1])
+
+
+def _contact_sheet(moment: Moment) -> list[Pull]:
+    if not moment.boolean("splitinputs"):
+        return _same(moment)
+    frames = range(moment.whole("startframe", 1.0), moment.whole("endframe", 1.0) + 1)
+    return _evenly(moment, frames) if frames else []
+
+
+def _append_clip(moment: Moment) -> list[Pull]:
+    """AppendClip: one input after the other from `firstFrame` on, `dissolve` frames shared by neighbours."""
+    overlap = max(0.0, moment.number("dissolve"))
+    begin = moment.number("firstFrame", 1.0)
+    wanted: list[Pull] = []
+    last_pipe = len(moment.node.pipe_inputs) - 1
+    start_of_second = begin
+    for pipe, node in enumerate(moment.node.pipe_inputs):
+        first, last = frame_range((node,), *moment[1:])
+        end = begin + last - first
+        if (begin <= moment.frame or pipe == 0) and (moment.frame <= end or pipe == last_pipe):
+            wanted.append(_pull(moment, pipe, min(max(first + moment.frame - begin, first), last)))
+            start_of_second = begin
+        begin += last - first + 1 - overlap
+        if len(wanted) == 2:
+            break
+    if len(wanted) == 2 and overlap:
+        share = (moment.frame - start_of_second + 1) / (overlap + 1)
+        wanted = [wanted[0]._replace(share=1 - share), wanted[1]._replace(share=share)]
+    return wanted
+
+
+def _switch(moment: Moment) -> list[Pull]:
+    last = max(0, len(moment.node.pipe_inputs) - 1)
+    return [_pull(moment, min(last, max(0, int(moment.number("which")))), moment.frame)]
+
+
+def _dissolve(moment: Moment) -> list[Pull]:
+    which, last = max(0.0, moment.number("which")), max(0, len(moment.node.pipe_inputs) - 1)
+    low = min(int(which), last)
+    share = which - low
+    if share <= 0 or low >= last:
+        return [_pull(moment, low, moment.frame)]
+    return _with_masks(
+        moment, [_pull(moment, low, moment.frame, 1 - share), _pull(moment, low + 1, moment.frame, share)]
+    )
+
+
+def _join_views(moment: Moment) -> list[Pull]:
+    """JoinViews: input n is the n-th view; a view without an input shows the first."""
+    views = moment.evaluator.views
+    pipe = views.index(moment.view) if moment.view in views else 0
+    inputs = moment.node.pipe_inputs
+    return [_pull(moment, pipe if pipe < len(inputs) and inputs[pipe] is not None else 0, moment.frame)]
+
+
+def _one_view(moment: Moment) -> list[Pull]:
+    """OneView: one view of the input (by name, or by number from 1), whatever view is asked for."""
+    views = moment.evaluator.views
+    view = moment.text("view") or views[0]
+    if view.isdigit() and view not in views:
+        view = views[min(max(0, int(view) - 1), len(views) - 1)] if len(view) < 6 else views[-1]
+    return [Pull(0, moment.frame, view)]
+
+
+def _by_motion(moment: Moment) -> list[Pull]:
+    node = moment.node
+    raise Undecided(
+        f"{moment.evaluator.script.name} line {node.line}: how many frames {node.cls} {node.full_name} reads cannot be "
+        f"told from the script; render it to files first, or let the render fetch them as it asks.",
+        text=node.cls,
+        node=node.full_name,
+        line=node.line,
+    )
+
+
+def _bounded(count: int) -> range:
+    return range(min(count, MOST_FRAMES + 1))
+
+
+_BY_MOTION = ("Kronos", "OFlow", "OFlow2", "Denoise2", "VectorGenerator", "SmartVector", "MotionBlur")
+_PULLS: dict[str, Callable[[Moment], list[Pull]]] = {
+    "AppendClip": _append_clip,
+    "ContactSheet": _contact_sheet,
+    "Dissolve": _dissolve,
+    "FrameBlend": _frame_blend,
+    "FrameHold": _frame_hold,
+    "JoinViews": _join_views,
+    "OneView": _one_view,
+    "Retime": _retime,
+    "Switch": _switch,
+    "TemporalMedian": _neighbours,
+    "TimeBlur": _time_blur,
+    "TimeClip": _time_clip,
+    "TimeEcho": _time_echo,
+    "TimeOffset": _time_offset,
+    "TimeWarp": _time_warp,
+    **dict.fromkeys(
+        ("Kronos", "OFlow", "OFlow2", "Denoise2", "VectorGenerator", "SmartVector", "MotionBlur"), _by_motion
+    ),
+}
