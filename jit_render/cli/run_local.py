@@ -42,6 +42,7 @@ def run_local(
             status = LocalEngine(given.settings, given.store, given.clock, options).run(home)
         display.show(status)
     except KeyboardInterrupt:
+        display.close()
         display.note("stopped; what is finished is in the bucket, and the same command goes on from there.")
         raise
     finally:

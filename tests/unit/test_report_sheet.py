@@ -40,8 +40,8 @@ def home(tmp_path: Path, store: Store) -> ObjectUrl:
     paths = JobPaths.of(ObjectUrl.parse(f"file://{tmp_path}/bucket/state"), "shot-1")
     spec = JobSpec(
         id="shot-1", shot="shot", created=0, script_name="a.nk", script_source="/a.nk", script_sha256="",
-        fingerprint="", frames="1-6", writes=(WriteTarget(name="Write1", file="/out/a.%04d.exr", views=("left", "right")),),
-        path_map=PathMap(),
+        fingerprint="", frames="1-6", path_map=PathMap(),
+        writes=(WriteTarget(name="Write1", file="/out/a.%04d.exr", views=("left", "right")),),
     )  # fmt: skip
     store.write(paths.spec, encode(spec), if_generation=ABSENT)
     for frame in (1, 2, 3):
