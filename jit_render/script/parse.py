@@ -16,7 +16,7 @@ import re
 
 from jit_render.model.errors import ScriptError
 from jit_render.script.nodes import GROUPS, Command, Node, Script
-from jit_render.script.words import body_pairs, line_at, matching_brace, next_word, plain_pairs
+from jit_render.script.words import body_pairs, line_at, matching_brace, next_word, usual_pairs
 
 MOST_INPUTS = 10_000  # a damaged number, not a graph
 
@@ -32,10 +32,12 @@ _NO_CLASS = frozenset(
     }
 )
 _GAP = re.compile(r"(?:[\s;]|\\\n|#(?:[^\\\n]|\\.|\\\Z)*+)*+", re.DOTALL)
-# Most of a script: a node without braces, quotes or escapes in its body, and the two stack commands.
+# Most of a script: a node whose body needs no unescaping and nests its braces at most twice, and the two stack
+# commands. What stands in quotes or braces has space around it, so that `usual_pairs` may take word by word.
 _USUAL = re.compile(
-    r'[\s;]*+()(?:([A-Za-z_][\w.:-]*+)[ \t]*+\{([^{}"\\]*+)\}[ \t]*+(?:\n|;|\Z)'
-    r"|push \$(\w++)\n|set (\w++) \[stack 0\]\n)"
+    r"[\s;]*+()(?:([A-Za-z_][\w.:-]*+)[ \t]*+\{("
+    r'(?:[^{}"\\]++|(?<=\s)"[^"\\{}]*+"(?=[\s}])|(?<=\s)\{(?:[^{}\\]++|\{[^{}\\]*+\})*+\}(?=[\s}]))*+'
+    r")\}[ \t]*+(?:\n|;|\Z)|push \$(\w++)\n|set (\w++) \[stack 0\]\n)"
 )
 _NODE = re.compile(r"([A-Za-z_][\w.:-]*+)[ \t]*+\{")
 _CLONE = re.compile(r"clone[ \t]++([^\s{}]++)[ \t]++(?:([A-Za-z_][\w.:-]*+)[ \t]*+)?\{")
@@ -212,7 +214,7 @@ class _Machine:
         _, cls, body, pushed, variable = match.groups()
         stack = self.scopes[-1].stack
         if cls is not None:
-            self.node(cls, plain_pairs(body, line), line)
+            self.node(cls, usual_pairs(body, line), line)
         elif pushed is not None:
             self._push(f"${pushed}", line)
         else:

@@ -36,6 +36,7 @@ _QUOTED = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL)
 _BARE = re.compile(r"(?:[^\s\\]|\\[^\n]|\\\Z)++")
 # The common pair of a body: a name and a value without anything to unescape or to match.
 _PLAIN_PAIR = re.compile(r'\s*+([^\s"{}\\]++)[ \t]++(?:([^\s"{}\\]++)|"([^"\\]*+)"|\{([^{}\\]*+)\})(?=\s)')
+_USUAL_WORD = re.compile(r'([^\s"{}]++)|"([^"]*+)"|\{((?:[^{}]++|\{[^{}]*+\})*+)\}')
 _FOLD = re.compile(r"\\\n[ \t]*")
 _ESCAPE = re.compile(r"\\(?:\n[ \t]*|x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{1,4})|([0-7]{1,3})|(.)|\Z)", re.DOTALL)
 _NAMED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
@@ -67,9 +68,12 @@ def matching_brace(text: str, start: int) -> Body:
     raise ScriptError(f"line {line}: the brace opened here is never closed; the script is truncated.", line=line)
 
 
-def plain_pairs(body: str, line: int) -> list[tuple[str, str]]:
-    """The pairs of a body, begun at `line`, in which nothing is braced, quoted or escaped."""
-    words = body.split()
+def usual_pairs(body: str, line: int) -> list[tuple[str, str]]:
+    """The pairs of a body, begun at `line`, in which nothing is escaped and quotes and braces stand apart."""
+    if "{" in body or '"' in body:
+        words = [bare or quoted or Braced(braced) for bare, quoted, braced in _USUAL_WORD.findall(body)]
+    else:
+        words = body.split()
     if len(words) % 2:
         raise _no_value(words[-1], line + body.rstrip().count("\n"))
     return list(zip(words[::2], words[1::2], strict=True))
