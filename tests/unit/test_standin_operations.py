@@ -201,7 +201,8 @@ def test_copy_takes_a_channel_of_a():
 SHUFFLE2 = """Shuffle2 {
  fromInput1 {{0} B}
  fromInput2 {{0} B}
- mappings "4 rgba.blue 0 2 rgba.red 0 0 black -1 -1 rgba.green 0 1 rgba.red 0 0 rgba.blue 0 2 white -1 -1 rgba.alpha 0 3"
+ mappings "4 rgba.blue 0 2 rgba.red 0 0 black -1 -1 rgba.green 0 1
+rgba.red 0 0 rgba.blue 0 2 white -1 -1 rgba.alpha 0 3"
  name N
 }"""
 

@@ -49,10 +49,25 @@ def _size(text: str) -> int:
     return int(float(text[:-1]) * units[unit]) if unit in units else int(float(text) * units["M"])
 
 
+def _keep_freed_memory() -> None:
+    """Have the C library keep what planes gave back: fresh pages from the kernel cost as much as the work on them."""
+    import ctypes
+
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return  # not glibc
+    trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h
+    mallopt(mmap_threshold, 32 << 20)
+    mallopt(trim_threshold, 1 << 30)
+    mallopt(top_pad, 64 << 20)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run; messages go to standard error, one line each."""
     # Results must not depend on how many threads a matrix product is split into; set before NumPy loads.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    _keep_freed_memory()
     options = _parser().parse_args(argv)
     try:
         return _render(options)

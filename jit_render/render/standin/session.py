@@ -30,7 +30,7 @@ from jit_render.script import Evaluator, Node, Script, parse
 
 TIMING_VARIABLE = "JIT_RENDER_STANDIN_TIMING"
 SLOW_VARIABLE = "JIT_RENDER_STANDIN_SECONDS_PER_FRAME"
-LICENCE_VARIABLE = "JIT_RENDER_STANDIN_LICENCE"
+_DECODED_BYTES = 256 << 20  # seven pictures of 1920 x 1080 and four channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Session:
         self.runtime.frame = self.frames[0]
         self.writes = _chosen_writes(script, evaluator, options.writes, self.frames[0])
         needed = upstream(self.writes)
-        reader = Reader(options.cache_bytes or 512 << 20, options.threads)
+        reader = Reader(options.cache_bytes or _DECODED_BYTES, options.threads)
         self._engine = Engine(script, evaluator, self.runtime.names, reader, views=evaluator.views, needed=needed)
         self.runtime.engine = self._engine
         check(needed, self._engine, frame=self.frames[0], view=evaluator.views[0])

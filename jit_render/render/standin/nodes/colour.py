@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from jit_render.render.standin import layers
 from jit_render.render.standin.call import Call, blended
-from jit_render.render.standin.image import ALPHA, COLOUR, Image, Plane
+from jit_render.render.standin.image import ALPHA, COLOUR, Image, Plane, in_strips
 from jit_render.render.standin.transfer import signed_power
 
 _ONE = (1.0, 1.0, 1.0, 1.0)
 _ZERO = (0.0, 0.0, 0.0, 0.0)
 _REC709 = (0.2126, 0.7152, 0.0722)
+_RANGES = ("shadows", "midtones", "highlights")
 
 Apply = Callable[[Plane, int], Plane]
 """A plane and which element of the colour knobs it takes (0 red … 3 alpha) to the changed plane."""
@@ -159,18 +161,21 @@ def color_correct(call: Call) -> Image:
     before = [image.plane(name) for name in COLOUR]
     if divisor is not None:
         before = [np.divide(plane, divisor[1], out=np.array(plane), where=divisor[1] != 0) for plane in before]
-    planes = _corrected(call, "", before)
-    ranges = [prefix for prefix in ("shadows", "midtones", "highlights") if _touches(call, prefix)]
-    if ranges:
-        weights = _range_weights(_luminance(before))
-        base = planes
-        planes = list(base)
-        for prefix in ranges:
-            corrected = _corrected(call, f"{prefix}.", base)
-            planes = [p + (c - o) * weights[prefix] for p, c, o in zip(planes, corrected, base, strict=True)]
+    master = Correction.of(call, "")
+    ranges = {prefix: Correction.of(call, f"{prefix}.") for prefix in _RANGES if _touches(call, prefix)}
+
+    def correct(*strips: Plane) -> list[Plane]:
+        base = out = master.apply(list(strips))
+        weights = _range_weights(_luminance(list(strips))) if ranges else {}
+        for prefix, correction in ranges.items():
+            corrected = correction.apply(base)
+            out = [p + (c - o) * weights[prefix] for p, c, o in zip(out, corrected, base, strict=True)]
+        return out
+
+    planes = in_strips(correct, before, 3)
     changed = {}
     for name, plane in zip(COLOUR, planes, strict=True):
-        if name in names and plane is not image.planes.get(name):
+        if name in names:
             changed[name] = np.asarray(plane if divisor is None else plane * divisor[1], np.float32)
     return blended(call, image, changed)
 
@@ -189,28 +194,45 @@ def _ease(x: Plane) -> Plane:
     return x * x * (3 - 2 * x)
 
 
-def _corrected(call: Call, prefix: str, planes: list[Plane]) -> list[Plane]:
-    amount = call.numbers(f"{prefix}saturation", _ONE)
-    contrast, power = call.numbers(f"{prefix}contrast", _ONE), call.numbers(f"{prefix}gamma", _ONE)
-    gain, offset = call.numbers(f"{prefix}gain", _ONE), call.numbers(f"{prefix}offset", _ZERO)
-    grey = _luminance(planes) if any(one != 1 for one in amount[:3]) else None
-    out = []
-    for i, plane in enumerate(planes):
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """One set of ColorCorrect's knobs."""
+
+    saturation: tuple[float, ...]
+    contrast: tuple[float, ...]
+    gamma: tuple[float, ...]
+    gain: tuple[float, ...]
+    offset: tuple[float, ...]
+
+    @classmethod
+    def of(cls, call: Call, prefix: str) -> Correction:
+        return cls(
+            saturation=call.numbers(f"{prefix}saturation", _ONE),
+            contrast=call.numbers(f"{prefix}contrast", _ONE),
+            gamma=call.numbers(f"{prefix}gamma", _ONE),
+            gain=call.numbers(f"{prefix}gain", _ONE),
+            offset=call.numbers(f"{prefix}offset", _ZERO),
+        )
+
+    def apply(self, planes: list[Plane]) -> list[Plane]:
+        grey = _luminance(planes) if any(one != 1 for one in self.saturation[:3]) else None
+        return [self._channel(plane, grey, index) for index, plane in enumerate(planes)]
+
+    def _channel(self, plane: Plane, grey: Plane | None, i: int) -> Plane:
         value = plane
         if grey is not None:
-            value = grey + (value - grey) * np.float32(amount[i])
-        if contrast[i] != 1:
+            value = grey + (value - grey) * np.float32(self.saturation[i])
+        if self.contrast[i] != 1:
             # Contrast turns about Nuke's grey, 18 % reflectance.
-            turned = signed_power(value / np.float32(0.18), contrast[i]) * np.float32(0.18)
+            turned = signed_power(value / np.float32(0.18), self.contrast[i]) * np.float32(0.18)
             value = np.where(value > 0, turned, value)
-        if gain[i] != 1:
-            value = value * np.float32(gain[i])
-        if power[i] != 1:
-            value = _gamma(value, power[i])
-        if offset[i]:
-            value = value + np.float32(offset[i])
-        out.append(value)
-    return out
+        if self.gain[i] != 1:
+            value = value * np.float32(self.gain[i])
+        if self.gamma[i] != 1:
+            value = _gamma(value, self.gamma[i])
+        if self.offset[i]:
+            value = value + np.float32(self.offset[i])
+        return value
 
 
 def premult(call: Call) -> Image:

@@ -9,7 +9,7 @@ import numpy as np
 
 from jit_render.render.standin import layers
 from jit_render.render.standin.call import Call, blended, weight
-from jit_render.render.standin.image import ALPHA, Box, Image, Plane
+from jit_render.render.standin.image import ALPHA, Box, Image, Plane, in_strips
 
 
 class Pair(NamedTuple):
@@ -150,7 +150,8 @@ def _merged(call: Call, operation: str, over: Image, under: Image) -> Image:
         if output == ALPHA and call.boolean("screen_alpha"):
             changed[output] = a + b - a * b
         else:
-            changed[output] = np.asarray(formula(Pair(over.plane(a_name), under.plane(b_name), a, b)), np.float32)
+            pair = (over.plane(a_name), under.plane(b_name), a, b)
+            changed[output] = in_strips(lambda *planes: [formula(Pair(*planes))], pair, 1)[0]
     return blended(call, under, changed)
 
 
