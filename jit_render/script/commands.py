@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from jit_render.model.errors import ScriptError, Undecided
 from jit_render.script.words import list_words
 
+LONGEST_TEXT = 1_000_000
+
 _INDEX = re.compile(r"(end|\d{1,9})(?:([+-])(\d{1,9}))?\Z|(-\d{1,9})\Z")
 _FORMAT = re.compile(r"%(?:%|([-+ 0#]*)(\d{0,4})(?:\.(\d{1,4}))?([dixXosfgeGEc]))")
 
@@ -114,6 +116,8 @@ def _string_index(arguments: list[str]) -> str:
 
 def _map(arguments: list[str]) -> str:
     pairs, text = list_words(arguments[0]), arguments[1]
+    if len(text) * max(map(len, pairs), default=0) > LONGEST_TEXT:
+        raise OverflowError
     table = dict(reversed(list(zip(pairs[::2], pairs[1::2], strict=True))))
     keys = [key for key in pairs[::2] if key]
     if not keys:
@@ -125,6 +129,13 @@ def _replace(arguments: list[str]) -> str:
     text, first, last = arguments[:3]
     part = _slice(first, last, len(text))
     return text[: part.start] + (arguments[3] if len(arguments) > 3 else "") + text[part.stop :]
+
+
+def _repeat(arguments: list[str]) -> str:
+    text, count = arguments[0], int(arguments[1])
+    if len(text) * count > LONGEST_TEXT:
+        raise OverflowError
+    return text * count
 
 
 def _format(arguments: list[str]) -> str:
@@ -164,7 +175,7 @@ _STRING: dict[str, Callable[[list[str]], str]] = {
     "replace": _replace,
     "first": lambda rest: str(rest[1].find(rest[0])),
     "last": lambda rest: str(rest[1].rfind(rest[0])),
-    "repeat": lambda rest: rest[0] * min(int(rest[1]), 1000),
+    "repeat": _repeat,
     "equal": lambda rest: str(int(rest[0] == rest[1])),
 }
 

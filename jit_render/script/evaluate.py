@@ -39,19 +39,19 @@ class Evaluator:
         self.script = script
         self.script_path = script_path or script.root.knobs.get("name", "")
         self.views = views or script_views(script)
-        self._resolver = Resolver(
-            Surroundings(script, self.script_path, dict(environment or {}), self.views, arguments, dict(given or {}))
+        self._around = Surroundings(
+            script, self.script_path, dict(environment or {}), self.views, arguments, dict(given or {})
         )
 
     def string(self, node: Node, knob: str, *, frame: float, view: str = "", default: str = "") -> str:
         """The text of a knob; frame and view placeholders stay as they are. Raises Undecided."""
         step = Step(node, knob, 0, frame, view)
-        return self._guard(step, lambda: self._resolver.string(step, (), default))
+        return self._guard(step, lambda: Resolver(self._around).string(step, (), default))
 
     def number(self, node: Node, knob: str, *, frame: float, view: str = "", default: float = 0.0) -> float:
         """The first number of a knob. Raises Undecided."""
         step = Step(node, knob, 0, frame, view)
-        return self._guard(step, lambda: float(self._resolver.number(step, (), default)))
+        return self._guard(step, lambda: float(Resolver(self._around).number(step, (), default)))
 
     def numbers(
         self,
@@ -72,7 +72,7 @@ class Evaluator:
 
         def component(index: int) -> float:
             fallback = defaults[min(index, len(defaults) - 1)]
-            return float(self._resolver.number(step._replace(component=index), (), fallback))
+            return float(Resolver(self._around).number(step._replace(component=index), (), fallback))
 
         return self._guard(step, lambda: tuple(component(index) for index in range(count)))
 
@@ -105,7 +105,7 @@ class Evaluator:
     def expression(self, node: Node, text: str, *, frame: float, view: str = "") -> float:
         """The value that `text` has as an expression on `node`. Raises Undecided."""
         step = Step(node, "", 0, frame, view)
-        return self._guard(step, lambda: float(self._resolver.expression(text, step, ())))
+        return self._guard(step, lambda: float(Resolver(self._around).expression(text, step, ())))
 
     def raw(self, node: Node, knob: str, view: str = "") -> str | None:
         """The raw word of a knob as `view` sees it; None where the script says nothing."""

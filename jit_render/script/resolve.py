@@ -22,6 +22,8 @@ from jit_render.script.values import Component, for_view, read_components, read_
 from jit_render.script.words import list_words
 
 LONGEST_CHAIN = 40  # knobs that hang on each other
+MOST_STEPS = 10_000  # knobs looked at for one value: references that fan out are not followed for ever
+LONGEST_TEXT = 1_000_000
 
 
 class Step(NamedTuple):
@@ -51,11 +53,14 @@ class Surroundings(NamedTuple):
 
 
 class Resolver:
-    """Values of knobs. Holds nothing that changes."""
+    """Tells one value; made anew for each."""
+
+    __slots__ = ("around", "script", "steps_left")
 
     def __init__(self, surroundings: Surroundings) -> None:
         self.around = surroundings
         self.script = surroundings.script
+        self.steps_left = MOST_STEPS
 
     def string(self, step: Step, chain: Chain, default: str | None) -> str:
         """The text of a knob; `default` where the script says nothing (None: what its class says)."""
@@ -136,6 +141,9 @@ class Resolver:
     def _raw(self, step: Step, *, follow_default: bool) -> tuple[Step, str | None]:
         """The knob that really holds the value (a link knob shows another's) and its raw word."""
         node, knob = step.node, step.knob
+        self.steps_left -= 1
+        if self.steps_left < 0:
+            raise Undecided(f"more than {MOST_STEPS:,} knobs take part in it", text=node.knobs.get(knob, ""))
         if node is self.script.root and knob == "name":
             return step, self.around.script_path.replace("[", "\\[")
         raw = node.knobs.get(knob)
@@ -172,7 +180,10 @@ class Resolver:
         return None
 
     def _substitute(self, text: str, step: Step, chain: Chain) -> str:
-        return substitute(text, lambda words: self._command(words, step, chain), self._variable)
+        value = substitute(text, lambda words: self._command(words, step, chain), self._variable)
+        if len(value) > LONGEST_TEXT:
+            raise Undecided(f"its text is longer than {LONGEST_TEXT:,} characters", text=text)
+        return value
 
     def _variable(self, name: str) -> str:
         if name.startswith("env(") and name.endswith(")"):

@@ -223,6 +223,23 @@ def test_a_knob_may_hang_on_itself_at_other_frames_up_to_a_limit() -> None:
 
 
 @pytest.mark.parametrize(
+    "knob",
+    [
+        ' "\\[value %s.k]\\[value %s.k]"',
+        ' "\\[string repeat \\[value %s.k] 1000]"',
+        " {{%s.k+%s.k}}",
+        ' "\\[string map \\{a aaaaaaaaaaaaaaaa\\} \\[value %s.k]]"',
+    ],
+)
+def test_values_that_grow_without_end_are_undecided(knob: str) -> None:
+    nodes = "".join(f"NoOp {{\n k{knob.replace('%s', f'N{number + 1}')}\n name N{number}\n}}\n" for number in range(30))
+    evaluator = Evaluator(parse(nodes + "NoOp {\n k a\n name N30\n}\n"))
+    ask = evaluator.number if "{{" in knob else evaluator.string
+    with pytest.raises(Undecided):
+        ask(evaluator.script.find("N0"), "k", frame=1)
+
+
+@pytest.mark.parametrize(
     ("raw", "name"), [("black", "black"), ("3", "black"), ("{{1+1}}", "bounce"), ("Hold", "hold"), ("odd", "odd")]
 )
 def test_an_enumeration_is_given_by_name_or_by_index(raw: str, name: str) -> None:
