@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from jit_render.farm import control
 from jit_render.farm.chaos import Chaos
-from jit_render.farm.local_run import LocalOptions, LocalRun, Progress
+from jit_render.farm.local_options import LocalOptions, Progress
+from jit_render.farm.local_run import LocalRun
 from jit_render.farm.status import JobStatus, StatusFollower
 from jit_render.model.clock import Clock
 from jit_render.model.identity import ObjectUrl

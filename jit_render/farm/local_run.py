@@ -15,14 +15,13 @@ import contextlib
 import os
 import queue
 import signal
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from jit_render.agent import socket_path
-from jit_render.farm.budgets import may_retry, wait_seconds
-from jit_render.farm.chaos import Chaos, Hit, plan
+from jit_render.farm.budgets import may_retry
+from jit_render.farm.chaos import Hit, plan
+from jit_render.farm.local_options import Kind, LocalOptions, Progress
 from jit_render.farm.outcome import DONE, WRONG_USAGE
 from jit_render.farm.pace import Pace
 from jit_render.farm.records import JobReader
@@ -40,32 +39,6 @@ POLL_SECONDS = 0.2
 LOOK_SECONDS = 2.0  # between looks for a cancellation and at tasks that somebody else renders
 SETTLE_SECONDS = 10.0  # for the uploads of a killed worker, before its losses are counted
 LEAVE_SECONDS = 15.0  # on top of the grace, for workers that were told to go
-
-Kind = Literal["tick", "attempt", "frame", "written", "notice", "killed", "ended", "retry", "gave_up"]
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What happened. ``tick`` comes a few times a second, so that a display can refresh itself."""
-
-    kind: Kind
-    task: int = -1
-    attempt: int = 0
-    slot: int = -1
-    frame: int | None = None
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LocalOptions:
-    """`workers` 0: what the settings say. Own caches lie beside ``cache.root``: ``<root>-1``, ``<root>-2`` …"""
-
-    workers: int = 0
-    shared_cache: bool = True
-    chaos: Chaos | None = None
-    on_progress: Callable[[Progress], None] | None = None
-    wait_seconds: Callable[[list[AttemptRecord]], float] = wait_seconds
-
 
 @dataclass
 class _Task:

@@ -81,7 +81,8 @@ def still_valid(job: JobReader, frames: FrameSet, generations: Generations) -> V
         for frame in asked
         if all(key in good for key in spec.commits(frame))
     }
-    if any(not write.per_frame for write in spec.writes) and (len(valid) < len(frames) or set(frames) != set(asked)):
+    is_movie = any(not write.per_frame for write in spec.writes)
+    if is_movie and (len(valid) < len(frames) or set(frames) != set(spec.frame_set)):
         valid = {}
     return Valid(job, valid, len(good) == len(records))
 

@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from studio import Studio, until
+from studio import SCRIPT, Studio, until
 
 from jit_render.farm.chaos import Chaos
 from jit_render.farm.control import cancel, frame_rows, read_logs, retry
@@ -242,3 +242,24 @@ def test_what_is_rendered_can_be_pulled_and_read_in_the_logs(make, tmp_path):
     assert pull(studio.store, home, tmp_path / "pulled").files_kept == 4
     (log,) = read_logs(studio.store, home)
     assert "Frame 4 (4 of 4)" in log.text
+
+
+def test_a_movie_is_one_task_and_reused_whole_or_not_at_all(make):
+    studio = make(frames=5, chunk=2, script=SCRIPT.replace("out.####.exr", "out.mov"))
+    first = studio.submit()
+    status = studio.run(first.home)
+    assert (status.state, status.frames_done, status.attempts) == ("done", 5, 1)
+    assert [path.name for path in (studio.bucket / "renders").iterdir()] == ["out.mov"]
+    assert verify_job(studio.store, first.home, studio.root).files == 1
+    assert studio.submit().action == "nothing"
+    shorter = studio.submit("1-3")
+    assert (shorter.action, shorter.there) == ("new", 0)
+
+
+def test_a_job_that_may_miss_inputs_is_rendered_again_not_reused(make):
+    studio = make(frames=2)
+    first = studio.submit(allow_missing=True)
+    assert studio.submit(allow_missing=True).action == "resumed"
+    assert studio.run(first.home).state == "done"
+    again = studio.submit(allow_missing=True)
+    assert (again.action, again.there) == ("new", 0)
