@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import OpenImageIO as oiio
+import OpenImageIO as oiio  # noqa: N813 - the name everybody gives it
 
 VIEWS = ("left", "right")
 FIRST = 1001
