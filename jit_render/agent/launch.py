@@ -77,6 +77,7 @@ def ensure_running(
     end = clock.monotonic() + seconds
     child: subprocess.Popen[bytes] | None = None
     log_start = 0
+    may_start = False
     with contextlib.ExitStack() as held:
         while not answers(path):
             if child is not None and child.poll() not in {None, 0}:
@@ -84,7 +85,8 @@ def ensure_running(
                 if error is not None and error.kind != "CacheLocked":  # locked: another agent has it and will answer
                     raise error
                 child = None
-            if child is None and held.enter_context(_starter(root)):
+            may_start = may_start or held.enter_context(_starter(root))  # taken once: our own lock would refuse us
+            if child is None and may_start:
                 log_start, child = _start(root, path, settings, arguments)
             if clock.monotonic() >= end:
                 raise AgentLost(f"no agent answers at {path} after {seconds:g} s; see {root / 'agent.log'}.")
