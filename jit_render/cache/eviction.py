@@ -29,7 +29,7 @@ from jit_render.cache import files
 from jit_render.cache.fetch import Fetches, Flight
 from jit_render.cache.index import Entry, Index
 from jit_render.cache.layout import Layout
-from jit_render.cache.leases import Leases
+from jit_render.cache.leases import Leases, party_of
 from jit_render.cache.values import CacheLimits, Priority, say_bytes
 from jit_render.model.errors import CacheTooSmall, DiskFull, PrefetchSkipped
 
@@ -218,15 +218,17 @@ class Space:
     def _refuse(self, flight: Flight) -> None:
         """Raise CacheTooSmall unless waiting may help: somebody else can still finish and let go."""
         limit = self._limits.limit_bytes
-        needs = [self._needed_by(holder) for holder in flight.holders] or [flight.info.size_bytes]
+        asking = {party_of(holder) for holder in flight.holders}
+        needs = [self._needed_by(party) for party in asking] or [flight.info.size_bytes]
         if min(needs) > limit:
             raise CacheTooSmall(
                 f"one frame needs at least {say_bytes(min(needs))} of inputs at once; the cache at "
                 f"{self._layout.root} holds {say_bytes(limit)}. Raise cache.limit."
             )
-        stuck = set(flight.holders).union(*(parked.holders for parked in self.fetches.parked))
+        stuck = asking | {party_of(holder) for parked in self.fetches.parked for holder in parked.holders}
         unwanted = any(not running.holders for running in self.fetches.running)
-        moving = set(self._leases.holders).union(*(running.holders for running in self.fetches.running)) - stuck
+        busy = set(self._leases.holders).union(*(running.holders for running in self.fetches.running))
+        moving = {party_of(holder) for holder in busy} - stuck
         if not unwanted and not moving:
             together = self._leases.leased_bytes + sum(self.booked.values()) + flight.info.size_bytes
             raise CacheTooSmall(
@@ -234,14 +236,14 @@ class Space:
                 f"at {self._layout.root} holds {say_bytes(limit)}. Raise cache.limit or run fewer workers."
             )
 
-    def _needed_by(self, holder: str) -> int:
+    def _needed_by(self, party: str) -> int:
         on_its_way = sum(
             flight.info.size_bytes
             for flight in self.fetches.flights.values()
-            if holder in flight.holders and flight.info.size_bytes <= self._limits.limit_bytes
+            if party in map(party_of, flight.holders) and flight.info.size_bytes <= self._limits.limit_bytes
         )
-        outside = sum(size for digest, size in self.surplus.items() if self._leases.holds(holder, digest))
-        return self._leases.bytes_of(holder) - outside + on_its_way
+        held = self._leases.sizes_of(party)
+        return sum(size for digest, size in held.items() if digest not in self.surplus) + on_its_way
 
     def _held_bytes(self) -> int:
         outside = sum(size for digest, size in self.surplus.items() if digest in self._leases or digest in self.booked)

@@ -9,6 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
+def party_of(holder: str) -> str:
+    """Who waits when `holder` waits: ``5/2`` is a frame scope of connection ``5``, which asks for one thing at a time."""
+    return holder.partition("/")[0]
+
+
 class Leases:
     """Holders (frame scopes, connections) and the digests they hold."""
 
@@ -33,12 +38,14 @@ class Leases:
         """Everything that is held."""
         return self._holders.keys()
 
-    def bytes_of(self, holder: str) -> int:
-        """What `holder` holds."""
-        return sum(self._held.get(holder, {}).values())
-
-    def holds(self, holder: str, digest: str) -> bool:
-        return digest in self._held.get(holder, ())
+    def sizes_of(self, party: str) -> dict[str, int]:
+        """What all holders of `party` hold together: each digest once, with its size."""
+        return {
+            digest: size
+            for holder, held in self._held.items()
+            if party_of(holder) == party
+            for digest, size in held.items()
+        }
 
     def add(self, holder: str, digest: str, size_bytes: int) -> None:
         """Lease once more; the same lease twice is one lease. The empty holder holds nothing."""

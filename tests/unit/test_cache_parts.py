@@ -92,7 +92,7 @@ def test_leases_are_counted_by_object_and_by_holder():
     leases.add("b", "2" * 64, 20)
     leases.add("", "3" * 64, 30)
     leases.check()
-    assert (leases.leased_bytes, len(leases), leases.bytes_of("b")) == (30, 2, 30)
+    assert (leases.leased_bytes, len(leases), leases.sizes_of("b")) == (30, 2, {"1" * 64: 10, "2" * 64: 20})
     assert leases.release("a") == []
     assert leases.release("a") == []
     leases.revoke("2" * 64)
