@@ -100,8 +100,6 @@ def _render(options: argparse.Namespace) -> int:
     except ValueError:
         raise UsageError(f"-c {options.cache!r} is no size; write it like 512M.") from None
     frames = FrameSet.parse(",".join(options.frames)).frames if options.frames else ()
-    # A deep chain of nodes is a deep chain of calls.
-    sys.setrecursionlimit(50_000)
     run(
         Options(
             script=options.script,

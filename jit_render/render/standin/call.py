@@ -10,26 +10,12 @@ import numpy as np
 
 from jit_render.model.errors import RenderError, UnsupportedNode
 from jit_render.render.standin import layers
-from jit_render.render.standin.image import ALPHA, Box, Format, Image, Plane
+from jit_render.render.standin.image import ALPHA, Box, Format, Image, Plane, common_box
 from jit_render.render.standin.transfer import Transfer
-from jit_render.script import Node
+from jit_render.script import Evaluator, Node
+from jit_render.script.timing import Frame, Pull, pulls, read_frame
 
-Frame = int | float
-"""A whole frame is an int."""
-
-
-class Evaluates(Protocol):
-    """The part of the script's Evaluator that operations use."""
-
-    def string(self, node: Node, knob: str, *, frame: Frame, view: str, default: str = "") -> str: ...
-    def number(self, node: Node, knob: str, *, frame: Frame, view: str, default: float = 0.0) -> float: ...
-    def numbers(
-        self, node: Node, knob: str, count: int, *, frame: Frame, view: str, default: tuple[float, ...] | float = 0.0
-    ) -> tuple[float, ...]: ...
-    def boolean(self, node: Node, knob: str, *, frame: Frame, view: str, default: bool = False) -> bool: ...
-    def choice(
-        self, node: Node, knob: str, names: Sequence[str], *, frame: Frame, view: str, default: str = ""
-    ) -> str: ...
+__all__ = ["Call", "Frame", "Operation", "Pulls", "blended", "blended_over", "describe", "weight"]
 
 
 class Names(Protocol):
@@ -41,7 +27,7 @@ class Names(Protocol):
 class Pulls(Protocol):
     """The part of the engine that operations use."""
 
-    evaluator: Evaluates
+    evaluator: Evaluator
     format: Format
     views: tuple[str, ...]
     root: Node
@@ -106,6 +92,20 @@ class Call:
         """What comes in; black in the script's format where nothing is connected."""
         found = self.input(pipe, frame=frame, view=view)
         return Image.black(self.engine.format) if found is None else found
+
+    def pulls(self) -> list[Pull]:
+        """The pictures of its inputs that the node asks for, and their shares."""
+        return pulls(self.node, self.engine.evaluator, self.frame, self.view)
+
+    def pulled(self, pull: Pull) -> Image:
+        """One of `pulls`."""
+        source = self.node.inputs[pull.pipe]
+        assert source is not None
+        return self.engine.pull(source, pull.frame, pull.view)
+
+    def read_frame(self) -> int | None:
+        """For a Read: the frame of its file that it shows; None is black."""
+        return read_frame(self.node, self.engine.evaluator, self.frame, self.view)
 
     def channels(self, image: Image, default: str, knob: str = "channels") -> tuple[str, ...]:
         """The channels of `image` that the knob selects."""
@@ -175,7 +175,7 @@ def blended_over(call: Call, before: Image, after: Image) -> Image:
         return after
     if isinstance(amount, float | int) and amount <= 0:
         return before
-    box = before.box.union(after.box)
+    box = common_box((before, after))
     before, after = before.fitted(box), after.fitted(box)
     factor = np.float32(amount) if isinstance(amount, float | int) else weight(call, box, before)
     changed = {

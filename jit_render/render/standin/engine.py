@@ -7,17 +7,22 @@ them. Decoded files are kept over frames by the reader.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable
 
 from jit_render.model.errors import JitRenderError, RenderError, UnsupportedNode
-from jit_render.render.standin import registry, timing
-from jit_render.render.standin.call import Call, Evaluates, Frame, Pulls, describe
+from jit_render.render.standin import registry
+from jit_render.render.standin.call import Call, Frame, Pulls, describe
 from jit_render.render.standin.image import NUKE_DEFAULT, Format, Image, parse_format
 from jit_render.render.standin.names import FileNames
 from jit_render.render.standin.reader import Reader
 from jit_render.render.standin.transfer import Transfer
-from jit_render.script import Node, Script
+from jit_render.script import Evaluator, Node, Script
+from jit_render.script.timing import is_disabled
+
+_CALLS_PER_NODE = 12  # a masked operation in a group takes nine
+_CALLS_AROUND = 4_000
 
 
 class Engine:
@@ -26,7 +31,7 @@ class Engine:
     def __init__(
         self,
         script: Script,
-        evaluator: Evaluates,
+        evaluator: Evaluator,
         names: FileNames,
         reader: Reader,
         *,
@@ -41,6 +46,8 @@ class Engine:
         self.format = _script_format(script, evaluator, views[0])
         self._reader = reader
         self._needed = tuple(needed)
+        # A chain of nodes is a chain of calls, in Python only: they take no room on the C stack.
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), _CALLS_PER_NODE * len(self._needed) + _CALLS_AROUND))
         self._shared = _shared(self._needed)
         self._kept: dict[tuple[Node, Frame, str], Image] = {}
         self._wanted_words = _wanted_words(self._needed)
@@ -51,7 +58,7 @@ class Engine:
 
     def pull(self, node: Node, frame: Frame, view: str) -> Image:
         """The node's picture. Raises RenderError naming the node."""
-        if timing.is_disabled(self.evaluator, node, frame, view):
+        if is_disabled(node, self.evaluator, frame, view):
             return self._passed(node, frame, view)
         key = (node, frame, view)
         if node not in self._shared:
@@ -92,7 +99,7 @@ class Engine:
         return self._wanted_words is None or layer == "rgba" or any(layer in text for text in self._wanted_words)
 
 
-def _script_format(script: Script, evaluator: Evaluates, view: str) -> Format:
+def _script_format(script: Script, evaluator: Evaluator, view: str) -> Format:
     text = evaluator.string(script.root, "format", frame=1, view=view, default="")
     return parse_format(text) or NUKE_DEFAULT
 

@@ -154,6 +154,25 @@ class Image:
         return interleaved
 
 
+def bounded(box: Box, image_format: Format) -> Box:
+    """`box` where its pixels fit memory; else what of it lies near the format.
+
+    As in Nuke a data window moves with its picture, however far. A zoom by a thousand, or the union of two pictures
+    that lie miles apart, is a slip of the keyboard.
+    """
+    if box.width * box.height <= max(_MOST_PIXELS, 16 * image_format.width * image_format.height):
+        return box
+    return box.intersect(image_format.box.grown(image_format.width, image_format.height))
+
+
+def common_box(images: Iterable[Image]) -> Box:
+    """The data window around all of them."""
+    box, image_format = Box(0, 0, 0, 0), NUKE_DEFAULT
+    for image in images:
+        box, image_format = box.union(image.box), image.format
+    return bounded(box, image_format)
+
+
 def flat(value: float, box: Box) -> Plane:
     """A plane of one value that takes no memory (read-only)."""
     return np.broadcast_to(np.float32(value), (box.height, box.width))
@@ -174,6 +193,7 @@ def in_strips(work: Callable[..., list[Plane]], planes: Sequence[Plane], count: 
     return out
 
 
+_MOST_PIXELS = 1 << 25  # 128 MB a plane, sixteen pictures of 1920 x 1080
 _STRIP_PIXELS = 32 * 1024  # 128 KB a plane: a handful of them fit a second-level cache
 _FORMATS = {
     "PC_Video": Format(640, 480),

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from jit_render.model.errors import Undecided
 from jit_render.model.frames import expand
-from jit_render.render.standin.call import Evaluates, Frame
 from jit_render.render.standin.callbacks import Callbacks
-from jit_render.script import Node, Script
+from jit_render.script import Evaluator, Node, Script
+from jit_render.script.timing import Frame
 
 _TYPE = re.compile(r"^(?P<type>[a-z0-9]{2,6}):(?=[/\\.%#\w])(?![/\\]{2})")
 _ABSOLUTE = re.compile(r"^(?:[A-Za-z]:[/\\]|[/\\])")
@@ -65,7 +65,7 @@ class FilterTiming(StrEnum):
 class FileNames:
     """The file names of one script's knobs."""
 
-    def __init__(self, script: Script, evaluator: Evaluates, callbacks: Callbacks, timing: FilterTiming) -> None:
+    def __init__(self, script: Script, evaluator: Evaluator, callbacks: Callbacks, timing: FilterTiming) -> None:
         self._script = script
         self._evaluator = evaluator
         self._callbacks = callbacks

@@ -17,7 +17,7 @@ import numpy as np
 
 from jit_render.model.errors import JitRenderError, RenderError, ScriptError, UsageError
 from jit_render.model.frames import FrameSet, has_view
-from jit_render.render.standin import layers, nuke_module, registry, timing, writer
+from jit_render.render.standin import layers, nuke_module, registry, writer
 from jit_render.render.standin.call import Call, describe
 from jit_render.render.standin.callbacks import FilterFailed
 from jit_render.render.standin.engine import Engine, check, upstream
@@ -27,6 +27,7 @@ from jit_render.render.standin.nodes.io import write_options
 from jit_render.render.standin.nuke_nodes import Runtime
 from jit_render.render.standin.reader import Reader
 from jit_render.script import Evaluator, Node, Script, parse
+from jit_render.script.timing import is_disabled
 
 TIMING_VARIABLE = "JIT_RENDER_STANDIN_TIMING"
 SLOW_VARIABLE = "JIT_RENDER_STANDIN_SECONDS_PER_FRAME"
@@ -238,7 +239,7 @@ def _chosen_writes(script: Script, evaluator: Evaluator, names: tuple[str, ...],
                 raise UsageError(f"{node.full_name} {kind} {node.cls}; the stand-in executes Write nodes.")
     else:
         writes = [node for node in script.nodes if node.cls == "Write" and node.parent is None]
-        writes = [node for node in writes if not timing.is_disabled(evaluator, node, frame, view)]
+        writes = [node for node in writes if not is_disabled(node, evaluator, frame, view)]
     if not writes:
         raise UsageError(f"{script.name}: there is no enabled Write node to execute.")
     return tuple(sorted(writes, key=lambda node: evaluator.number(node, "render_order", frame=frame, default=1.0)))

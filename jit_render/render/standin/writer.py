@@ -14,7 +14,7 @@ import numpy as np
 
 from jit_render.model.errors import RenderError
 from jit_render.render.standin import layers
-from jit_render.render.standin.image import ALPHA, COLOUR, Box, Image, Plane
+from jit_render.render.standin.image import ALPHA, COLOUR, Box, Image, Plane, common_box
 from jit_render.render.standin.transfer import Transfer
 
 EXTENSIONS = {"exr": "exr", "jpg": "jpeg", "jpeg": "jpeg", "png": "png", "tif": "tiff", "tiff": "tiff", "dpx": "dpx"}
@@ -107,7 +107,7 @@ def _exr(images: Mapping[str, Image], names: Sequence[str], options: WriteOption
     import OpenImageIO
 
     first = next(iter(images.values()))
-    box = _not_empty(_union(images.values()), first)
+    box = _not_empty(common_box(images.values()), first)
     plain = [layers.to_file(name) for name in names]
     channels: list[str] = []
     for index, view in enumerate(images):
@@ -177,13 +177,6 @@ def _encoded(image: Image, names: Sequence[str], options: WriteOptions) -> list[
             plane = plane if alpha is None else np.where(alpha > 0, plane * alpha, plane)
         planes.append(plane)
     return planes
-
-
-def _union(images: Sequence[Image] | Any) -> Box:
-    box = Box(0, 0, 0, 0)
-    for image in images:
-        box = box.union(image.box)
-    return box
 
 
 def _not_empty(box: Box, image: Image) -> Box:

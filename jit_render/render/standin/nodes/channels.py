@@ -6,7 +6,7 @@ import numpy as np
 
 from jit_render.render.standin import layers
 from jit_render.render.standin.call import Call, blended
-from jit_render.render.standin.image import ALPHA, Box, Image, Plane, flat
+from jit_render.render.standin.image import ALPHA, Box, Image, Plane, common_box, flat
 from jit_render.render.standin.nodes.merge import OPERATIONS, Pair
 
 
@@ -16,7 +16,7 @@ def _joined(call: Call, first: int, second: int) -> tuple[Image, Image, Box]:
     fmt = one.format if one is not None else two.format if two is not None else call.engine.format
     one = Image({}, Box(0, 0, 0, 0), fmt) if one is None else one
     two = Image({}, Box(0, 0, 0, 0), fmt) if two is None else two
-    box = one.box.union(two.box)
+    box = common_box((one, two))
     return one.fitted(box), two.fitted(box), box
 
 

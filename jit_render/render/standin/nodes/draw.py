@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from jit_render.model.errors import UnsupportedNode
-from jit_render.render.standin import layers, timing
+from jit_render.render.standin import layers
 from jit_render.render.standin.call import Call, describe
 from jit_render.render.standin.image import ALPHA, RGBA, Box, Format, Image, Plane, parse_format
 from jit_render.render.standin.resample import FILTERS, scaled
@@ -144,7 +144,7 @@ def contact_sheet(call: Call) -> Image:
 
 def _sheet_cells(call: Call) -> list[Image | None]:
     if call.boolean("splitinputs"):
-        return [call.input(0, frame=frame) for frame in timing.contact_frames(call)]
+        return [call.pulled(pull) for pull in call.pulls() if pull.pipe == 0]
     return [call.input(pipe) for pipe in range(len(call.node.pipe_inputs))]
 
 

@@ -11,12 +11,6 @@ def hand_on(call: Call) -> Image:
     return call.source(0)
 
 
-def switch(call: Call) -> Image:
-    """Switch: the input that `which` names, held to those there are."""
-    last = max(0, len(call.node.pipe_inputs) - 1)
-    return call.source(min(last, max(0, int(call.number("which", 0.0)))))
-
-
 def group(call: Call) -> Image:
     """Group: what its Output node gives."""
     output = call.node.output

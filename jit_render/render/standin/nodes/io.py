@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from jit_render.model.errors import RenderError, UnsupportedNode
-from jit_render.render.standin import timing, writer
+from jit_render.render.standin import writer
 from jit_render.render.standin.call import Call, describe
 from jit_render.render.standin.image import ALPHA, COLOUR, Format, Image, flat, parse_format
 from jit_render.render.standin.nodes.draw import checker_board
@@ -19,7 +19,7 @@ _FRAME = re.compile(r"#+|%0?\d*d")
 
 def read(call: Call) -> Image:
     """Read: the file of this frame and view; `on_error` says what to show for one that cannot be read."""
-    frame = timing.read_frame(call)
+    frame = call.read_frame()
     if frame is None:
         return Image.black(_format(call), COLOUR)
     path = call.engine.file(call.node, "file", frame, call.view)

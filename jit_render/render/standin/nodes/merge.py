@@ -9,7 +9,7 @@ import numpy as np
 
 from jit_render.render.standin import layers
 from jit_render.render.standin.call import Call, blended, weight
-from jit_render.render.standin.image import ALPHA, Box, Image, Plane, in_strips
+from jit_render.render.standin.image import ALPHA, Box, Image, Plane, common_box, in_strips
 
 
 class Pair(NamedTuple):
@@ -92,27 +92,20 @@ def merge(call: Call) -> Image:
     """Merge2: B is input 0; every A is laid over the result so far, A, then A2 and so on."""
     operation = call.choice("operation", tuple(OPERATIONS), "over")
     result = call.input(0)
-    first_a = next((image for pipe in _a_pipes(call) if (image := call.input(pipe)) is not None), None)
-    if result is None:
-        result = Image.black(first_a.format if first_a is not None else call.engine.format)
-        result = Image({}, Box(0, 0, 0, 0), result.format)
-    for pipe in _a_pipes(call):
-        image = first_a if pipe == 1 and first_a is not None else call.input(pipe)
+    for pipe in range(1, len(call.node.pipe_inputs)):
+        image = call.input(pipe)
         if image is not None:
-            result = _merge_one(call, operation, image, result)
-    return result
+            under = Image({}, Box(0, 0, 0, 0), image.format) if result is None else result
+            result = _merge_one(call, operation, image, under)
+    return Image({}, Box(0, 0, 0, 0), call.engine.format) if result is None else result
 
 
 def check_merge(call: Call) -> None:
     call.choice("operation", tuple(OPERATIONS), "over")
 
 
-def _a_pipes(call: Call) -> range:
-    return range(1, len(call.node.pipe_inputs))
-
-
 def _merge_one(call: Call, operation: str, over: Image, under: Image) -> Image:
-    box = _box(call, over.box, under.box)
+    box = _box(call, over, under)
     under = under.fitted(box)
     part = over.box.intersect(box)
     if operation in _KEEPS_B and part.width * part.height < 0.7 * box.width * box.height:
@@ -155,13 +148,13 @@ def _merged(call: Call, operation: str, over: Image, under: Image) -> Image:
     return blended(call, under, changed)
 
 
-def _box(call: Call, over: Box, under: Box) -> Box:
+def _box(call: Call, over: Image, under: Image) -> Box:
     kind = call.choice("bbox", _BOXES, "union")
     if kind == "A":
-        return over
+        return over.box
     if kind == "B":
-        return under
-    return over.intersect(under) if kind == "intersection" else over.union(under)
+        return under.box
+    return over.box.intersect(under.box) if kind == "intersection" else common_box((under, over))
 
 
 def keymix(call: Call) -> Image:
@@ -169,7 +162,7 @@ def keymix(call: Call) -> Image:
     under, over = call.source(0), call.source(1)
     kind = call.choice("bbox", ("union", "B", "A", "intersection"), "union")
     box = {
-        "union": over.box.union(under.box),
+        "union": common_box((over, under)),
         "intersection": over.box.intersect(under.box),
         "A": over.box,
         "B": under.box,
@@ -206,7 +199,7 @@ def dissolve(call: Call) -> Image:
     if fraction <= 0 or low >= last:
         return lower
     upper = call.source(low + 1)
-    box = lower.box.union(upper.box)
+    box = common_box((lower, upper))
     lower, upper = lower.fitted(box), upper.fitted(box)
     names = layers.select(call.string("channels", "all"), tuple(dict.fromkeys((*lower.names, *upper.names))))
     amount = np.asarray(weight(call, box, lower), np.float32) * np.float32(fraction)

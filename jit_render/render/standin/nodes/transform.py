@@ -9,23 +9,17 @@ import numpy as np
 
 from jit_render.model.errors import UnsupportedNode
 from jit_render.render.standin.call import Call, blended_over, describe
-from jit_render.render.standin.image import Box, Format, Image, Plane, parse_format
+from jit_render.render.standin.image import Box, Format, Image, Plane, bounded, common_box, parse_format
 from jit_render.render.standin.resample import FILTERS, Filter, scaled
 from jit_render.render.standin.warp import Matrix, moved_box, warped
 
 _FILTER_NAMES = (
     "Impulse", "Cubic", "Keys", "Simon", "Rifman", "Mitchell", "Parzen", "Notch", "Lanczos4", "Lanczos6", "Sinc4",
 )  # fmt: skip
-_MOST = 1 << 15  # pixels along one side: what lies beyond that is cut off
 
 
 def _filter(call: Call) -> Filter:
     return FILTERS[call.choice("filter", _FILTER_NAMES, "Cubic").lower()]
-
-
-def _limit(box: Box, image_format: Format) -> Box:
-    """A far zoom must not make a picture larger than memory: three formats around the format are kept."""
-    return box.intersect(image_format.box.grown(min(_MOST, image_format.width), min(_MOST, image_format.height)))
 
 
 def transform(call: Call) -> Image:
@@ -44,9 +38,7 @@ def _motion_blurred(call: Call, image: Image) -> Image:
     begin = call.number("shuttercustomoffset", 0.0) if offset is None else offset
     moments = [call.frame + begin + shutter * (index + 0.5) / samples for index in range(samples)]
     parts = [_transformed(replace(call, frame=moment), image) for moment in moments]
-    box = Box(0, 0, 0, 0)
-    for part in parts:
-        box = box.union(part.box)
+    box = common_box(parts)
     parts = [part.fitted(box) for part in parts]
     planes: dict[str, Plane] = {}
     for name in image.names:
@@ -95,17 +87,18 @@ def _inverse(call: Call, matrix: Matrix) -> Matrix:
 
 def _moved(call: Call, image: Image, matrix: Matrix) -> Image:
     """By the cheapest way that is right."""
+    if not np.isfinite(matrix).all():
+        raise call.failed("its numbers come to no finite place.")
     if abs(np.linalg.det(matrix)) < 1e-9:
         return image.fitted(Box(0, 0, 0, 0))
     box = moved_box(image.box, matrix)
-    box = _limit(image.format.box if box is None else box, image.format)
+    box = bounded(image.format.box if box is None else box, image.format)
     if box.is_empty or image.box.is_empty:
         return image.fitted(Box(0, 0, 0, 0))
     is_aligned = not matrix[0, 1] and not matrix[1, 0] and not matrix[2, 0] and not matrix[2, 1]
     (sx, sy), (dx, dy) = (matrix[0, 0], matrix[1, 1]), (matrix[0, 2], matrix[1, 2])
     if is_aligned and sx == sy == 1 and float(dx).is_integer() and float(dy).is_integer():
-        moved = image.moved(int(dx), int(dy))
-        return moved.fitted(_limit(moved.box, image.format))
+        return image.moved(int(dx), int(dy))
     if is_aligned and sx > 0 and sy > 0:
         return scaled(image, box, (float(sx), float(sy)), (float(dx), float(dy)), _filter(call))
     return warped(image, matrix, box, _filter(call))
