@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any, List, NoReturn, Sequence
+from typing import Any, Dict, List, NoReturn, Sequence
 
 from nuke_callbacks import wire
 from nuke_callbacks.connection import AgentFailure
@@ -16,17 +16,18 @@ class FrameFailed(RuntimeError):
     """What aborts a render; already reported."""
 
 
-def fail(frame: int, write: str, failures: List[AgentFailure], missing: Sequence[Sequence[Any]] = ()) -> NoReturn:
+def fail(frame: int, write: str, failures: List[AgentFailure]) -> NoReturn:
     """Report and raise all of them; the first that trying again cannot help gives the kind."""
     messages = list(dict.fromkeys(failure.message for failure in failures))
     worst = next((failure for failure in failures if not failure.retryable), failures[0])
     message = "frame %d: %s" % (frame, "; ".join(messages))
-    mark = {"kind": worst.kind, "message": message, "frame": frame, "write": write, "missing": list(missing)}
-    stream = sys.stderr or sys.__stderr__
-    if stream is not None:
-        stream.write("\n" + wire.FAILURE_MARK + json.dumps(mark) + "\n")  # Nuke may be in the middle of a line
-        stream.flush()
+    _say(wire.FAILURE_MARK, {"kind": worst.kind, "message": message, "frame": frame, "write": write})
     raise FrameFailed(message)
+
+
+def note_absent(frame: int, write: str, missing: Sequence[Sequence[Any]]) -> None:
+    """Tell the worker what the bucket lacks of a frame's inputs; nothing once the frame is done without them."""
+    _say(wire.ABSENT_MARK, {"frame": frame, "write": write, "missing": list(missing)})
 
 
 def told(entry: Dependency, answer: Answer) -> str:
@@ -40,4 +41,11 @@ def missing_told(missing: Sequence[Sequence[Any]]) -> str:
     for node, knob, _, place in missing:
         folder, _, base = str(place).rpartition("/")
         lines.append("%s is not in %s (%s.%s)" % (base, folder, node, knob))
-    return "%s. Render the rest with --allow-missing." % "; ".join(lines)
+    return "%s. Put them there, or set on_error of those nodes to what may stand in." % "; ".join(lines)
+
+
+def _say(mark: str, told: Dict[str, Any]) -> None:
+    stream = sys.stderr or sys.__stderr__
+    if stream is not None:
+        stream.write("\n" + mark + json.dumps(told) + "\n")  # Nuke may be in the middle of a line
+        stream.flush()

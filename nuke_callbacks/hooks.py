@@ -6,21 +6,25 @@ cannot do it keeps, answers with a name that cannot exist, and the next frame ca
 that a render is aborted. Without that an op with `on_error black` would go on with black pixels. For the same
 reason a kept failure is never forgiven: the op has stored the name that cannot exist, and may keep it.
 
-Before a frame, Nuke's own list of the frame's files is brought in at once and leased for the frame; what the
-bucket lacks is reported by node, knob, frame and object, all together. After the frame its files are published,
-provided that no input left the cache meanwhile. Movies are published when the render ends. Every failure is
-printed as one marked line on standard error, by which the worker learns its kind, and raised as RuntimeError.
+Before a frame, Nuke's own list of the frame's files is brought in at once and leased for the frame. What the bucket
+lacks is noted by node, knob, frame and object, all together, in a marked line, and Nuke renders on: its list may
+name files that it will not open (of a Switch's other inputs), and a file that it does open it finds absent itself.
+Then the worker tells people what was noted. What could not be *fetched* fails the frame here.
+
+After the frame its files are published, provided that no input left the cache meanwhile. Movies are published when
+the render ends. Every failure is printed as one marked line on standard error, by which the worker learns its kind,
+and raised as RuntimeError.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set
 
 from nuke_callbacks import names, surface, wire
 from nuke_callbacks.client import AgentFailure, Answer, Client
-from nuke_callbacks.failures import FrameFailed, fail, missing_told, told
+from nuke_callbacks.failures import FrameFailed, fail, note_absent, told
 from nuke_callbacks.surface import Dependency, Nuke, Output
 
 Filter = Callable[[str], str]
@@ -80,6 +84,7 @@ class Hooks:
         self._kept: Dict[str, AgentFailure] = {}
         self._in_hand: Dict[str, FrameInHand] = {}
         self._movies: Dict[str, Movie] = {}
+        self._noted: Set[str] = set()  # Writes whose frame in hand lacks something
         self._prefixes: object = None
         self._covers: names.Covers = lambda _name: False
 
@@ -140,9 +145,10 @@ class Hooks:
         ]
         missing = self._missing(needed, said, frame)
         if missing:
-            failed.append(AgentFailure("MissingInput", missing_told(missing)))
+            self._noted.add(write)
+            note_absent(frame, write, missing)
         if failed:
-            fail(frame, write, failed, missing)
+            fail(frame, write, failed)
 
     def _missing(self, needed: List[Dependency], said: Mapping[str, Answer], frame: int) -> List[List[Any]]:
         """[node, knob, frame, object] of every required input that the bucket lacks and this script does not write."""
@@ -173,6 +179,9 @@ class Hooks:
         self._raise_kept(frame, write)
         if in_hand is None:
             return
+        if write in self._noted:
+            self._noted.discard(write)
+            note_absent(frame, write, ())
         movie = self._movies.get(write)
         if movie is not None:
             movie.frames.append(frame)

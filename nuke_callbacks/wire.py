@@ -68,7 +68,11 @@ FRAMES_VARIABLE = "JIT_RENDER_FRAMES"  # the frames this process renders, separa
 
 FAILURE_MARK = "JIT-RENDER-FAILURE "
 """Starts the one line on standard error by which a renderer's failure reaches its worker: JSON with
-`kind` (class of the error), `message`, `frame`, `write`, `missing` [[node, knob, frame, object], ...]."""
+`kind` (class of the error), `message`, `frame`, `write`."""
+
+ABSENT_MARK = "JIT-RENDER-ABSENT "
+"""Starts the one line that tells which inputs of a frame the bucket lacks, before it is rendered: JSON with `write`,
+`frame`, `missing` [[node, knob, frame, object], ...]. With an empty `missing`: the frame was rendered all the same."""
 
 
 class WireError(Exception):

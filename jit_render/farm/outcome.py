@@ -11,8 +11,10 @@ from jit_render.model.frames import spell
 from jit_render.model.job import CommitKey, FailureClass
 from jit_render.render.lines import class_of, one_line, signal_name
 from jit_render.render.process import Ended
+from nuke_callbacks.failures import missing_told
 
 DONE, RENDER_FAILED, WRONG_USAGE, INPUT_MISSING, TRY_AGAIN = 0, 1, 2, 3, 75
+MOST_TOLD = 50_000  # characters of a list of absent inputs; people want all of them
 
 _EXIT_CODES = {
     FailureClass.PREEMPTED: TRY_AGAIN,
@@ -45,7 +47,10 @@ def of_error(error: JitRenderError) -> Outcome:
 
 
 def of_render(ended: Ended) -> Outcome:
-    """The outcome of a renderer process that ended by itself."""
+    """The outcome of a renderer process that ended by itself.
+
+    An error of a frame of which inputs are absent is taken for theirs: Nuke's own message names one file at best.
+    """
     verdict = ended.verdict
     if verdict.failure is None:
         return Outcome(None)
@@ -57,7 +62,16 @@ def of_render(ended: Ended) -> Outcome:
         if peak < memory_bytes() // 2:
             held = peak // 1024**2
             return failed(FailureClass.NODE, f"the renderer was killed from outside (SIGKILL; it held {held} MiB).")
+    if verdict.failure is FailureClass.RENDER_ERROR and ended.absent and not signal_name(verdict.exit_code):
+        return _of_absent(ended)
     return failed(verdict.failure, verdict.message)
+
+
+def _of_absent(ended: Ended) -> Outcome:
+    """All that is absent, and what the renderer said, should the reason be another one after all."""
+    told = " ".join(f"frame {note.frame}: {missing_told(note.missing)}" for note in ended.absent)
+    message = f"{told} (The renderer said: {ended.verdict.message})"
+    return Outcome(FailureClass.MISSING_INPUT, one_line(message, MOST_TOLD), INPUT_MISSING)
 
 
 def of_unwritten(missing: list[CommitKey]) -> Outcome:

@@ -1,8 +1,9 @@
 """What a renderer's output says, line by line, and what class of failure an ending is.
 
 Nuke and the stand-in print the same lines: ``Frame 1001 (1 of 8)`` when a frame starts, ``Writing PATH took
-0.42 seconds`` when a file is complete. The callbacks add one marked line of JSON (`FAILURE_MARK`) when they stop
-a render. Nothing else is believed: a line with the word "error" is no evidence of anything.
+0.42 seconds`` when a file is complete. The callbacks add marked lines of JSON: one (`FAILURE_MARK`) when they stop a
+render, one (`ABSENT_MARK`) before a frame of whose inputs the bucket lacks some, and one when that frame is done all
+the same. Nothing else is believed: a line with the word "error" is no evidence of anything.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any
 
 from jit_render.model.errors import every_error
 from jit_render.model.job import FailureClass
-from jit_render.render.port import Event, Failed, FrameStarted, FrameWritten, Verdict
-from nuke_callbacks.wire import FAILURE_MARK
+from jit_render.render.port import AbsentNoted, Event, Failed, FrameStarted, FrameWritten, Verdict
+from nuke_callbacks.wire import ABSENT_MARK, FAILURE_MARK
 
 _FRAME = re.compile(r"^\s*Frame (-?\d+) \(\d+ of \d+\)")
 _WRITING = re.compile(r"^\s*Writing (?P<path>.+?) took (?P<seconds>\d+(?:\.\d+)?) seconds?\b")
@@ -57,6 +58,9 @@ def read_line(line: str) -> Event | None:
     mark = line.find(FAILURE_MARK)
     if mark >= 0:
         return _failure(line[mark + len(FAILURE_MARK) :])
+    mark = line.find(ABSENT_MARK)
+    if mark >= 0:
+        return _absent(line[mark + len(ABSENT_MARK) :])
     started = _FRAME.match(line)
     if started:
         return FrameStarted(int(started[1]))
@@ -113,8 +117,16 @@ def one_line(text: str, limit: int = 500) -> str:
 def _failure(text: str) -> Failed:
     try:
         said: dict[str, Any] = json.loads(text)
-        missing = tuple((str(n), str(k), int(f), str(o)) for n, k, f, o in said.get("missing") or ())
         frame = said.get("frame")
-        return Failed(str(said["kind"]), str(said["message"]), None if frame is None else int(frame), missing)
+        return Failed(str(said["kind"]), str(said["message"]), None if frame is None else int(frame))
     except (ValueError, KeyError, TypeError, AttributeError):
         return Failed("RenderError", one_line(text))
+
+
+def _absent(text: str) -> AbsentNoted | None:
+    try:
+        said: dict[str, Any] = json.loads(text)
+        missing = tuple((str(n), str(k), int(f), str(o)) for n, k, f, o in said["missing"])
+        return AbsentNoted(str(said["write"]), int(said["frame"]), missing)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None

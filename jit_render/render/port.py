@@ -51,11 +51,19 @@ class Failed:
     kind: str
     message: str
     frame: int | None = None
-    missing: tuple[tuple[str, str, int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AbsentNoted:
+    """What the bucket lacks of the inputs that this frame of this Write may open; nothing once the frame is done."""
+
+    write: str
+    frame: int
+    missing: tuple[tuple[str, str, int, str], ...]
     """(node, knob, frame, object) of every absent input."""
 
 
-Event = FrameStarted | FrameWritten | Failed
+Event = FrameStarted | FrameWritten | Failed | AbsentNoted
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO
 
 from jit_render.model.errors import UsageError
-from jit_render.render.port import Event, Failed, Renderer, RenderRequest, Verdict
+from jit_render.render.port import AbsentNoted, Event, Failed, Renderer, RenderRequest, Verdict
 
 TAIL_LINES = 200
 LINE_LIMIT = 256 * 1024  # bytes after which a line without an end is cut
@@ -52,6 +52,8 @@ class Ended:
     usage: Usage
     failures: tuple[Failed, ...]
     terminated: bool
+    absent: tuple[AbsentNoted, ...] = ()
+    """What was noted as absent of the frames in hand, one entry for each Write that was not done."""
 
 
 def die_with_parent(signal_number: int) -> Callable[[], None]:
@@ -76,6 +78,7 @@ class RunningRender:
         self._on_event = on_event
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._failures: list[Failed] = []
+        self._absent: dict[str, AbsentNoted] = {}
         self._listener_error: Exception | None = None
         self._terminated = False
         self._ended = threading.Event()
@@ -113,7 +116,8 @@ class RunningRender:
         if self._listener_error is not None:
             raise self._listener_error
         verdict = self._renderer.verdict(self._exit_code, tuple(self._failures), "\n".join(self._tail))
-        return Ended(verdict, self._usage, tuple(self._failures), self._terminated)
+        absent = tuple(self._absent.values())
+        return Ended(verdict, self._usage, tuple(self._failures), self._terminated, absent)
 
     def terminate(self, grace: float) -> None:
         """Ask the group to end, and kill it after `grace` seconds. Returns when the process is gone."""
@@ -146,8 +150,7 @@ class RunningRender:
             text = line.decode("utf-8", "replace").rstrip("\r\n")
             self._tail.append(text)
             event = self._renderer.read_line(text)
-            if isinstance(event, Failed):
-                self._failures.append(event)
+            self._remember(event)
             if event is not None and self._listener_error is None:
                 try:
                     self._on_event(event)
@@ -156,6 +159,14 @@ class RunningRender:
         stream.close()
         if self._log is not None:
             self._log.close()
+
+    def _remember(self, event: Event | None) -> None:
+        if isinstance(event, Failed):
+            self._failures.append(event)
+        elif isinstance(event, AbsentNoted) and event.missing:
+            self._absent[event.write] = event
+        elif isinstance(event, AbsentNoted):
+            self._absent.pop(event.write, None)
 
     def _keep(self, line: bytes) -> None:
         if self._log is None:

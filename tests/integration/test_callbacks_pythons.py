@@ -138,8 +138,7 @@ def test_a_missing_plate_reaches_the_worker_as_one_marked_line(agent):
     ran = run_inside("3.11", "with __file__", **{wire.SOCKET_VARIABLE: agent.socket_path})
 
     assert ran.returncode == 1
-    (line,) = [line for line in ran.stderr.splitlines() if line.startswith(wire.FAILURE_MARK)]
-    told = json.loads(line[len(wire.FAILURE_MARK) :])
-    assert told["kind"] == "MissingInput"
+    (line,) = [line for line in ran.stderr.splitlines() if line.startswith(wire.ABSENT_MARK)]
+    told = json.loads(line[len(wire.ABSENT_MARK) :])
     assert told["missing"] == [["Read1", "file", 2, "gs://show/plates/a.0002.exr"]]
     assert agent.bucket["/out/o.0001.exr"] == b"graded one"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from jit_render.farm import outcome as outcomes
@@ -10,7 +12,7 @@ from jit_render.farm.chaos import Chaos, plan
 from jit_render.farm.pace import Pace, reserve_seconds
 from jit_render.model.errors import BucketNotFound, MissingInput, TransientStoreError
 from jit_render.model.job import AttemptRecord, Budgets, CommitKey, FailureClass
-from jit_render.render.port import Failed, Verdict
+from jit_render.render.port import AbsentNoted, Failed, Verdict
 from jit_render.render.process import Ended, Usage
 
 
@@ -123,6 +125,32 @@ def test_outcomes_have_the_documented_exit_codes():
     assert outcomes.of_render(ended(0, None)) == outcomes.Outcome(None)
     denied = ended(1, FailureClass.NODE, Failed("PermissionDenied", "403"))
     assert outcomes.of_render(denied).exit_code == 2
+
+
+def test_an_error_of_a_frame_that_lacks_inputs_names_them_all():
+    missing = tuple(("Read1", "file", 7, f"gs://show/plates/a.{number:04d}.exr") for number in range(500))
+    lacking = (AbsentNoted("Write1", 7, missing),)
+    outcome = outcomes.of_render(dataclasses.replace(ended(1, R), absent=lacking))
+    assert (outcome.failure, outcome.exit_code) == (FailureClass.MISSING_INPUT, 3)
+    told = [f"a.{number:04d}.exr is not in gs://show/plates (Read1.file)" for number in range(500)]
+    assert all(words in outcome.message for words in told)
+    assert "frame 7: " in outcome.message
+    assert "words" in outcome.message
+    assert "\n" not in outcome.message
+
+
+@pytest.mark.parametrize(
+    ("process", "failure"),
+    [
+        (ended(0, None), None),
+        (ended(-11, R), R),
+        (ended(100, FailureClass.LICENCE), FailureClass.LICENCE),
+        (ended(1, FailureClass.NODE, Failed("AgentLost", "gone")), FailureClass.NODE),
+    ],
+)
+def test_absent_inputs_are_not_blamed_for_what_they_cannot_do(process, failure):
+    noted = (AbsentNoted("Write1", 7, (("Read1", "file", 7, "gs://show/a.exr"),)),)
+    assert outcomes.of_render(dataclasses.replace(process, absent=noted)).failure is failure
 
 
 def test_unwritten_frames_are_named_by_write_and_view():

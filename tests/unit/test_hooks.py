@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from pathlib import Path
 
@@ -59,8 +58,14 @@ class House:
 
 def mark(capsys):
     """The one failure that was reported."""
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith(wire.FAILURE_MARK)]
-    return json.loads(line[len(wire.FAILURE_MARK) :])
+    (told,) = marks(capsys, wire.FAILURE_MARK)
+    return told
+
+
+def marks(capsys, mark):
+    """All lines with that mark since the last look."""
+    lines = capsys.readouterr().err.splitlines()
+    return [json.loads(line[len(mark) :]) for line in lines if line.startswith(mark)]
 
 
 def test_frames_go_from_bucket_to_bucket(agent):
@@ -150,7 +155,7 @@ def test_a_file_type_prefix_is_kept(agent):
     assert path == "exr:" + agent.view + "/show/plates/a.0001.exr"
 
 
-def test_an_absent_input_is_reported_by_node_knob_frame_and_object(agent, capsys):
+def test_absent_inputs_are_noted_by_node_knob_frame_and_object_and_nuke_renders_on(agent, capsys):
     house = House(agent)
     house.write._reads = lambda frame: [
         [house.read, [PLATE % 9, "/mnt/show/plates/b.exr"]],
@@ -161,23 +166,42 @@ def test_an_absent_input_is_reported_by_node_knob_frame_and_object(agent, capsys
         [house.read, [PLATE % 1]],
     ]
 
-    with pytest.raises(RuntimeError, match=re.escape("a.0009.exr is not in gs://show/plates (Read1.file)")) as caught:
-        house.render(1)
+    house.render(1)
 
-    told = mark(capsys)
-    assert told["kind"] == "MissingInput"
-    assert (told["frame"], told["write"], told["message"]) == (1, "Write1", str(caught.value))
-    assert told["missing"] == [
-        ["Read1", "file", 1, "gs://show/plates/a.0009.exr"],
-        ["Read1", "file", 1, "gs://show/plates/b.exr"],
-        ["Group1.Read2", "proxy", 1, "gs://show/proxy/0001.jpg"],
-    ]
-    assert "--allow-missing" in told["message"]
-    assert house.wrote == []
+    noted, done = marks(capsys, wire.ABSENT_MARK)
+    assert noted == {
+        "frame": 1,
+        "write": "Write1",
+        "missing": [
+            ["Read1", "file", 1, "gs://show/plates/a.0009.exr"],
+            ["Read1", "file", 1, "gs://show/plates/b.exr"],
+            ["Group1.Read2", "proxy", 1, "gs://show/proxy/0001.jpg"],
+        ],
+    }
+    assert done == {"frame": 1, "write": "Write1", "missing": []}
+    assert agent.bucket["/out/o.0001.exr"] == b"frame 1"
+
+
+def test_what_nuke_cannot_do_without_an_absent_input_it_fails_itself_and_the_note_stands(agent, capsys):
+    house = House(agent)
+    del agent.bucket["/plates/a.0002.exr"]
+
+    with pytest.raises(FileNotFoundError):
+        house.render(1, 2)
+
+    (noted,) = marks(capsys, wire.ABSENT_MARK)
+    assert noted["missing"] == [["Read1", "file", 2, "gs://show/plates/a.0002.exr"]]
+    assert "/out/o.0002.exr" not in agent.bucket
+
+
+def test_a_frame_that_lacks_nothing_is_noted_nowhere(agent, capsys):
+    House(agent).render(1)
+
+    assert marks(capsys, wire.ABSENT_MARK) == []
 
 
 @pytest.mark.parametrize("on_error", ["black", "checkerboard", "nearest frame", 1, 3.0])
-def test_what_a_node_may_lack_is_left_to_nuke(agent, on_error):
+def test_what_a_node_may_lack_is_left_to_nuke(agent, capsys, on_error):
     house = House(agent, on_error=on_error)
     del agent.bucket["/plates/a.0001.exr"]
 
@@ -185,13 +209,16 @@ def test_what_a_node_may_lack_is_left_to_nuke(agent, on_error):
 
     expected = {1: "black", 3.0: "nearest frame"}.get(on_error, on_error)
     assert agent.said("ensure")[0]["names"] == [[PLATE % 1, expected]]
+    assert marks(capsys, wire.ABSENT_MARK) == []
 
 
-def test_with_allow_missing_every_absence_is_left_to_nuke(agent):
+def test_with_allow_missing_every_absence_is_left_to_nuke(agent, capsys):
     house = House(agent, allow_missing=True)
     del agent.bucket["/plates/a.0001.exr"]
 
     house.nuke.call("before_frame", house.write, 1)
+
+    assert marks(capsys, wire.ABSENT_MARK) == []
 
 
 @pytest.mark.parametrize("on_error", ["error", "black"])
@@ -203,22 +230,25 @@ def test_a_failed_input_fails_the_frame_whatever_on_error_says(agent, capsys, on
         house.render(1)
 
     told = mark(capsys)
-    assert (told["kind"], told["missing"]) == ("TransientStoreError", [])
+    assert told["kind"] == "TransientStoreError"
     assert "Read1.file" in told["message"]
 
 
 def test_all_errors_of_a_frame_are_reported_at_once_and_the_permanent_one_gives_the_kind(agent, capsys):
     house = House(agent)
-    house.write._reads = lambda frame: [[house.read, [PLATE % 1, PLATE % 8, PLATE % 9]]]
+    house.write._reads = lambda frame: [[house.read, [PLATE % 1, PLATE % 2, PLATE % 9]]]
     agent.failing[PLATE % 1] = ("TransientStoreError", "503", True)
+
+    agent.failing[PLATE % 2] = ("PermissionDenied", "403", False)
 
     with pytest.raises(RuntimeError):
         house.render(1)
 
     told = mark(capsys)
-    assert told["kind"] == "MissingInput"
-    assert len(told["missing"]) == 2
+    assert told["kind"] == "PermissionDenied"
     assert "503" in told["message"]
+    assert "403" in told["message"]
+    assert house.wrote == []
 
 
 def test_a_failure_in_the_filter_is_kept_for_the_next_callback_and_gives_a_name_that_cannot_exist(agent, capsys):
@@ -401,12 +431,14 @@ def test_a_write_upstream_is_no_input_unless_it_is_reading(agent):
     assert agent.said("ensure")[0]["names"] == [[PLATE % 1, "error"]]
 
 
-def test_what_the_script_itself_writes_is_not_missing(agent):
+def test_what_the_script_itself_writes_is_not_missing(agent, capsys):
     upstream = Node("Write", "Write0", file="/mnt/show/pre.%04d.exr", views="main")
     house = House(agent, upstream)
     house.write._reads = lambda frame: [[house.read, [f"/mnt/show/pre.{frame:04}.exr"]]]
 
     house.nuke.call("before_frame", house.write, 1)
+
+    assert marks(capsys, wire.ABSENT_MARK) == []
 
 
 def test_relative_names_stand_under_the_project_directory(agent):

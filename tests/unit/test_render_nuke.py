@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -13,10 +14,10 @@ from jit_render.model.errors import UsageError
 from jit_render.model.job import FailureClass
 from jit_render.render import find_renderer, lines
 from jit_render.render.nuke import NukeRenderer, find_nuke, installed, renderer_environment
-from jit_render.render.port import Failed, FrameStarted, FrameWritten, RenderRequest
+from jit_render.render.port import AbsentNoted, Failed, FrameStarted, FrameWritten, RenderRequest
 from jit_render.render.process import Ended, RunningRender, run
 from jit_render.testing.fake_nuke import install, tiny_exr
-from nuke_callbacks.wire import FAILURE_MARK
+from nuke_callbacks.wire import ABSENT_MARK, FAILURE_MARK
 
 SCRIPT = "Root {\n}\nConstant {\n inputs 0\n}\nWrite {\n file %s/out.####.exr\n name Write1\n}\n"
 
@@ -51,6 +52,19 @@ def render(tmp_path: Path, nuke: Path, **more) -> tuple[Ended, list]:
     ended = running.wait(60)
     assert ended is not None
     return ended, events
+
+
+def test_what_was_noted_as_absent_stands_until_its_frame_is_done(tmp_path):
+    told = [
+        {"write": write, "frame": frame, "missing": [["Read1", "file", frame, "gs://b/k"]] if lacks else []}
+        for write, frame, lacks in [("A", 1, True), ("B", 1, True), ("A", 1, False), ("A", 2, True), ("A", 2, False)]
+    ]
+    (tmp_path / "said").write_text("".join(f"{ABSENT_MARK}{json.dumps(mark)}\n" for mark in told))
+    argv = ["sh", "-c", 'cat "$1"; exit 1', "sh", str(tmp_path / "said")]
+    running = RunningRender(NukeRenderer("unused"), argv, os.environ, tmp_path / "log", lambda _: None)
+    ended = running.wait(60)
+    assert ended is not None
+    assert ended.absent == (AbsentNoted("B", 1, (("Read1", "file", 1, "gs://b/k"),)),)
 
 
 def test_the_newest_version_is_found_first(tmp_path):
@@ -127,8 +141,11 @@ def test_the_plugin_path_leads_what_the_artist_has():
         ("  Writing /x.exr took 12 seconds", FrameWritten("/x.exr", 12.0)),
         ("ERROR: this is a word, no evidence", None),
         ("Total render time: 3 seconds", None),
-        (FAILURE_MARK + '{"kind": "MissingInput", "message": "m", "frame": 7, "missing": [["R", "file", 7, "gs://b/k"]]}',
-         Failed("MissingInput", "m", 7, (("R", "file", 7, "gs://b/k"),))),
+        (FAILURE_MARK + '{"kind": "StoreError", "message": "m", "frame": 7}', Failed("StoreError", "m", 7)),
+        (ABSENT_MARK + '{"write": "W", "frame": 7, "missing": [["R", "file", 7, "gs://b/k"]]}',
+         AbsentNoted("W", 7, (("R", "file", 7, "gs://b/k"),))),
+        (ABSENT_MARK + '{"write": "W", "frame": 7, "missing": []}', AbsentNoted("W", 7, ())),
+        (ABSENT_MARK + "half a li", None),
         (FAILURE_MARK + "not json", Failed("RenderError", "not json")),
     ],
 )  # fmt: skip
