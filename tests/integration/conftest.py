@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from house import House, processes
+
 from jit_render.testing.fake_gcs import FakeGcs
 
 
@@ -29,8 +31,9 @@ def house(tmp_path: Path, gcs: FakeGcs) -> Iterator[House]:
     """A show on disk, a script and a configuration over the object server; all its processes end with the test."""
     built = House(tmp_path, store_url="gs://show", endpoint=gcs.url).build()
     yield built
-    for pid in processes(str(tmp_path)):
-        os.kill(pid, signal.SIGKILL)
+    for pid in processes(tmp_path):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,25 +132,27 @@ deadline = 20.0
         return {path.name: path.read_bytes() for path in target.rglob("*.exr")}
 
     def stop_agent(self) -> None:
-        """End the node's agent as an administrator would."""
-        for pid in agent_pids(self.cache):
-            os.kill(pid, 15)
+        """End the node's agent as an administrator would, and wait for its end."""
+        pids = processes(self.cache, "jit_render.agent")
+        for pid in pids:
+            os.kill(pid, signal.SIGTERM)
+        end = time.monotonic() + 60
+        while processes(self.cache, "jit_render.agent"):
+            assert time.monotonic() < end, f"agents {pids} do not end"
 
 
-def agent_pids(cache: Path) -> list[int]:
-    return processes("jit_render.agent", str(cache))
-
-
-def processes(*words: str) -> list[int]:
-    """Processes whose command line holds all `words`."""
+def processes(root: Path, *words: str) -> list[int]:
+    """Living processes of the house at `root`, by command line or environment, whose command line has `words`."""
     found = []
     for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit():
+        if not folder.name.isdigit() or int(folder.name) == os.getpid():
             continue
         try:
-            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+            if not line or not all(word.encode() in line for word in words):
+                continue
+            if os.fsencode(root) in line + (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+        except OSError:  # it ended while we looked
             continue
-        if all(word in line for word in words) and int(folder.name) != os.getpid():
-            found.append(int(folder.name))
     return found
