@@ -3,6 +3,7 @@
 Layout under ``<state>/jobs/<job id>/`` (see `JobPaths`); JSON, UTF-8, one object each::
 
     job.json                               JobSpec, created once
+    inputs.json, inputs/<n>.json.gz        the pinned inputs (`model.manifest`), created before it
     script/<name>                          the script as submitted
     frames/<write>/<view>/<frame>.json     CommitRecord, created once: the first attempt wins
     attempts/<task>/<n>.json               AttemptRecord, rewritten by its own worker only
@@ -100,6 +101,10 @@ class JobSpec(_Record):
     allow_missing: bool = False
     latest: bool = False
     """Follow overwrites instead of reading one version for the whole job."""
+    planned: bool = False
+    """``inputs.json`` says which version of each planned input is read, and which frame reads it."""
+    inputs_missing: int = 0
+    """Planned inputs that the bucket lacked when the job was submitted all the same (``allow_missing``)."""
     budgets: Budgets = Budgets()
 
     @property
@@ -172,6 +177,14 @@ class Spent(_Record):
     bytes_uploaded: int = 0
     hits: int = 0
     misses: int = 0
+    unplanned: int = 0
+    """Inputs of frames that the job's plan does not hold."""
+    prefetch_useful: int = 0
+    """Objects that were fetched before a frame asked for them,"""
+    prefetch_late: int = 0
+    """that were still on their way when it did,"""
+    prefetch_wasted: int = 0
+    """and that no frame asked for."""
     peak_memory_bytes: int = 0
     """The most that the renderer held."""
     cpu_seconds: float = 0.0
@@ -220,6 +233,13 @@ class JobPaths:
     @property
     def spec(self) -> ObjectUrl:
         return self.home / "job.json"
+
+    @property
+    def inputs(self) -> ObjectUrl:
+        return self.home / "inputs.json"
+
+    def inputs_volume(self, number: int) -> ObjectUrl:
+        return self.home / "inputs" / f"{number}.json.gz"
 
     @property
     def cancelled(self) -> ObjectUrl:

@@ -1,0 +1,198 @@
+"""The manifest of a job: the version of each planned input, and which frames read it. Values and their JSON; no I/O.
+
+Written at submit, before ``job.json``; never changed. It must stay small (10,000 frames of 200 files), and a worker
+must not read what other frames need. So it is an index and *volumes*::
+
+    inputs.json             how many objects, which volumes a frame needs, which volumes know a folder, the read nodes
+    inputs/0.json.gz        what many parts of the job need: stills, look-up tables; only where there are such
+    inputs/1.json.gz …      one part of the job each, some whole tasks: its frames, and what they need first
+
+Each object stands in one volume. What one part needs is in its own; what a few need, as a clip that is echoed some
+frames later, in the first one's, which the others read as well; the rest is volume 0. Objects are numbered through
+all volumes, and a frame's objects are ranges of numbers. How a volume is written is in ``volume.py``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+from jit_render.model.identity import ObjectInfo
+from jit_render.model.volume import Run, as_runs, pack, runs_of, spread, strand_key, unreadable
+
+SCHEMA_VERSION = 1
+PART_FRAMES = 64
+"""A part has at least so many frames (whole tasks), unless it is full before: reading one costs a few requests."""
+PART_OBJECTS = 20_000
+FEW_PARTS = 4
+"""An object that more parts need goes to volume 0."""
+SHARED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedNode:
+    """A knob that reads planned files. ``pattern`` is a URL whose placeholders are Nuke's."""
+
+    node: str
+    knob: str
+    pattern: str
+    on_error: str = "error"
+    certain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some tasks' frames, and the volumes that hold what they need; the first is the part's own."""
+
+    frames: tuple[Run, ...]
+    volumes: tuple[int, ...]
+
+    def __contains__(self, frame: int) -> bool:
+        return any(frame in range(first, first + count * step, step) for first, count, step in self.frames)
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What ``inputs.json`` says."""
+
+    objects: int
+    size_bytes: int
+    parts: tuple[Part, ...]
+    folders: Mapping[str, tuple[int, ...]]
+    """Volumes that hold objects of a folder, by the folder's URL."""
+    nodes: tuple[PlannedNode, ...] = ()
+
+    def part_of(self, frame: int) -> Part | None:
+        return next((part for part in self.parts if frame in part), None)
+
+    def volumes_for(self, frames: Iterable[int]) -> tuple[int, ...]:
+        """The volumes that these frames need, each once."""
+        parts = {id(part): part for frame in frames if (part := self.part_of(frame)) is not None}
+        return tuple(dict.fromkeys(volume for part in parts.values() for volume in part.volumes))
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a job pins: objects, each once, and per frame the positions of those it reads."""
+
+    objects: Sequence[ObjectInfo]
+    frames: Mapping[int, Sequence[int]]
+    nodes: tuple[PlannedNode, ...] = ()
+
+    def encode(self, tasks: Sequence[Sequence[int]]) -> tuple[bytes, dict[int, bytes]]:
+        """The index, and each volume by its number. `tasks` are the frames of each task, all of the job's."""
+        return _Encoder(self, _parts(tasks, self.frames)).run()
+
+
+def read_index(data: bytes, shown: str) -> Index:
+    """Raises JobError naming `shown` for what is no index of this release."""
+    try:
+        table = json.loads(data)
+        if table["schema_version"] != SCHEMA_VERSION:
+            raise unreadable(shown, f"schema version {table['schema_version']}")
+        return Index(
+            objects=int(table["objects"]),
+            size_bytes=int(table["size_bytes"]),
+            parts=tuple(Part(as_runs(part["frames"]), tuple(part["volumes"])) for part in table["parts"]),
+            folders={folder: tuple(spread(as_runs(runs))) for folder, runs in table["folders"].items()},
+            nodes=tuple(PlannedNode(**node) for node in table["nodes"]),
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise unreadable(shown, repr(error)) from None
+
+
+def _parts(tasks: Sequence[Sequence[int]], frames: Mapping[int, Sequence[int]]) -> list[list[int]]:
+    """Whole tasks put together until a part is worth its requests."""
+    parts: list[list[int]] = []
+    size = 0
+    for task in tasks:
+        if not parts or len(parts[-1]) >= PART_FRAMES or size >= PART_OBJECTS:
+            parts.append([])
+            size = 0
+        parts[-1] += task
+        size += sum(len(frames.get(frame, ())) for frame in task)
+    return parts
+
+
+@dataclass
+class _Encoder:
+    manifest: Manifest
+    parts: list[list[int]]
+    _numbers: list[int] = field(init=False)
+    """The number of the object at each position of the manifest."""
+
+    def run(self) -> tuple[bytes, dict[int, bytes]]:
+        homes, needed = self._homes()
+        volumes = self._ordered(homes)
+        self._numbers = [0] * len(homes)
+        starts: dict[int, int] = {}
+        count = 0
+        for volume, positions in volumes.items():
+            starts[volume] = count
+            for number, position in enumerate(positions, start=count):
+                self._numbers[position] = number
+            count += len(positions)
+        objects = self.manifest.objects
+        packed = {
+            volume: pack(starts[volume], [objects[position] for position in positions], self._frames(volume))
+            for volume, positions in volumes.items()
+        }
+        return self._index(volumes, needed), packed
+
+    def _ordered(self, homes: list[int]) -> dict[int, list[int]]:
+        """The positions of each volume's objects, strand by strand. Every part has a volume."""
+        volumes: dict[int, list[int]] = {part: [] for part in range(1, len(self.parts) + 1)}
+        for position, home in enumerate(homes):
+            volumes.setdefault(home, []).append(position)
+        for positions in volumes.values():
+            positions.sort(key=lambda position: strand_key(self.manifest.objects[position].url))
+        return dict(sorted(volumes.items()))
+
+    def _homes(self) -> tuple[list[int], list[list[int]]]:
+        """The volume of each object, and the volumes that each part needs, its own first."""
+        users: list[list[int]] = [[] for _ in self.manifest.objects]
+        for number, frames in enumerate(self.parts, start=1):
+            for position in {at for frame in frames for at in self.manifest.frames.get(frame, ())}:
+                users[position].append(number)
+        homes = [SHARED if not parts or len(parts) > FEW_PARTS else parts[0] for parts in users]
+        needed: list[set[int]] = [set() for _ in self.parts]
+        for home, parts in zip(homes, users, strict=True):
+            for part in parts:
+                needed[part - 1].add(home)
+        return homes, [[own, *sorted(volumes - {own})] for own, volumes in enumerate(needed, start=1)]
+
+    def _frames(self, volume: int) -> dict[str, list[int]]:
+        """Per frame: gap, length, gap, length …"""
+        table = {}
+        for frame in self.parts[volume - 1] if volume != SHARED else ():
+            flat: list[int] = []
+            end = 0
+            wanted = sorted({self._numbers[position] for position in self.manifest.frames.get(frame, ())})
+            for one in wanted:
+                if flat and one == end:
+                    flat[-1] += 1
+                else:
+                    flat += [one - end, 1]
+                end = one + 1
+            table[str(frame)] = flat
+        return table
+
+    def _index(self, volumes: dict[int, list[int]], needed: list[list[int]]) -> bytes:
+        folders: dict[str, list[int]] = {}
+        for volume, positions in volumes.items():
+            for folder in {str(self.manifest.objects[position].url.parent) for position in positions}:
+                folders.setdefault(folder, []).append(volume)
+        parts = [
+            {"frames": runs_of(sorted(frames)), "volumes": volumes}
+            for frames, volumes in zip(self.parts, needed, strict=True)
+        ]
+        table = {
+            "schema_version": SCHEMA_VERSION,
+            "objects": len(self.manifest.objects),
+            "size_bytes": sum(info.size_bytes for info in self.manifest.objects),
+            "parts": parts,
+            "folders": {folder: runs_of(folders[folder]) for folder in sorted(folders)},
+            "nodes": [asdict(node) for node in self.manifest.nodes],
+        }
+        return json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()
