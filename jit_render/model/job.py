@@ -3,7 +3,7 @@
 Layout under ``<state>/jobs/<job id>/`` (see `JobPaths`); JSON, UTF-8, one object each::
 
     job.json                               JobSpec, created once
-    inputs.json, inputs/<n>.json.gz        the pinned inputs (`model.manifest`), created before it
+    inputs.json, inputs/*.json.gz          the pinned inputs (`model.manifest`), created before it
     script/<name>                          the script as submitted
     frames/<write>/<view>/<frame>.json     CommitRecord, created once: the first attempt wins
     attempts/<task>/<n>.json               AttemptRecord, rewritten by its own worker only
@@ -238,7 +238,8 @@ class JobPaths:
     def inputs(self) -> ObjectUrl:
         return self.home / "inputs.json"
 
-    def inputs_volume(self, number: int) -> ObjectUrl:
+    def inputs_volume(self, number: int | str) -> ObjectUrl:
+        """A volume of the manifest by its number, or ``where``."""
         return self.home / "inputs" / f"{number}.json.gz"
 
     @property

@@ -3,7 +3,8 @@
 Written at submit, before ``job.json``; never changed. It must stay small (10,000 frames of 200 files), and a worker
 must not read what other frames need. So it is an index and *volumes*::
 
-    inputs.json             how many objects, which volumes a frame needs, which volumes know a folder, the read nodes
+    inputs.json             how many objects, which volumes a frame needs, the nodes that read
+    inputs/where.json.gz    which volumes hold which names: for a name that no plan foresaw for the frame
     inputs/0.json.gz        what many parts of the job need: stills, look-up tables; only where there are such
     inputs/1.json.gz …      one part of the job each, some whole tasks: its frames, and what they need first
 
@@ -14,12 +15,13 @@ all volumes, and a frame's objects are ranges of numbers. How a volume is writte
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from jit_render.model.identity import ObjectInfo
-from jit_render.model.volume import Run, as_runs, pack, runs_of, spread, strand_key, unreadable
+from jit_render.model.identity import ObjectInfo, ObjectUrl
+from jit_render.model.volume import Run, as_runs, pack, pack_volume, runs_of, spell_strand, strand_key, unreadable
 
 SCHEMA_VERSION = 1
 PART_FRAMES = 64
@@ -59,8 +61,6 @@ class Index:
     objects: int
     size_bytes: int
     parts: tuple[Part, ...]
-    folders: Mapping[str, tuple[int, ...]]
-    """Volumes that hold objects of a folder, by the folder's URL."""
     nodes: tuple[PlannedNode, ...] = ()
 
     def part_of(self, frame: int) -> Part | None:
@@ -73,6 +73,31 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
+class Where:
+    """Which volumes hold the objects of a strand: per volume its first and last number."""
+
+    strands: Mapping[str, Sequence[Sequence[int]]]
+
+    def volumes_of(self, url: ObjectUrl) -> tuple[int, ...]:
+        """The volumes in which `url` may be, if it is anywhere."""
+        name, number = spell_strand(url)
+        return tuple(volume for volume, first, last in self.strands.get(name, ()) if first <= number <= last)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A manifest as it is stored."""
+
+    index: bytes
+    where: bytes
+    volumes: Mapping[int, bytes]
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.index) + len(self.where) + sum(map(len, self.volumes.values()))
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What a job pins: objects, each once, and per frame the positions of those it reads."""
 
@@ -80,8 +105,8 @@ class Manifest:
     frames: Mapping[int, Sequence[int]]
     nodes: tuple[PlannedNode, ...] = ()
 
-    def encode(self, tasks: Sequence[Sequence[int]]) -> tuple[bytes, dict[int, bytes]]:
-        """The index, and each volume by its number. `tasks` are the frames of each task, all of the job's."""
+    def encode(self, tasks: Sequence[Sequence[int]]) -> Encoded:
+        """As bytes. `tasks` are the frames of each task, all of the job's."""
         return _Encoder(self, _parts(tasks, self.frames)).run()
 
 
@@ -95,10 +120,17 @@ def read_index(data: bytes, shown: str) -> Index:
             objects=int(table["objects"]),
             size_bytes=int(table["size_bytes"]),
             parts=tuple(Part(as_runs(part["frames"]), tuple(part["volumes"])) for part in table["parts"]),
-            folders={folder: tuple(spread(as_runs(runs))) for folder, runs in table["folders"].items()},
             nodes=tuple(PlannedNode(**node) for node in table["nodes"]),
         )
     except (ValueError, TypeError, KeyError) as error:
+        raise unreadable(shown, repr(error)) from None
+
+
+def read_where(data: bytes, shown: str) -> Where:
+    """Raises JobError naming `shown`."""
+    try:
+        return Where(dict(json.loads(gzip.decompress(data))["strands"]))
+    except (ValueError, TypeError, KeyError, EOFError, OSError) as error:
         raise unreadable(shown, repr(error)) from None
 
 
@@ -122,7 +154,7 @@ class _Encoder:
     _numbers: list[int] = field(init=False)
     """The number of the object at each position of the manifest."""
 
-    def run(self) -> tuple[bytes, dict[int, bytes]]:
+    def run(self) -> Encoded:
         homes, needed = self._homes()
         volumes = self._ordered(homes)
         self._numbers = [0] * len(homes)
@@ -135,10 +167,10 @@ class _Encoder:
             count += len(positions)
         objects = self.manifest.objects
         packed = {
-            volume: pack(starts[volume], [objects[position] for position in positions], self._frames(volume))
+            volume: pack_volume(starts[volume], [objects[position] for position in positions], self._frames(volume))
             for volume, positions in volumes.items()
         }
-        return self._index(volumes, needed), packed
+        return Encoded(self._index(needed), self._where(volumes), packed)
 
     def _ordered(self, homes: list[int]) -> dict[int, list[int]]:
         """The positions of each volume's objects, strand by strand. Every part has a volume."""
@@ -178,11 +210,19 @@ class _Encoder:
             table[str(frame)] = flat
         return table
 
-    def _index(self, volumes: dict[int, list[int]], needed: list[list[int]]) -> bytes:
-        folders: dict[str, list[int]] = {}
+    def _where(self, volumes: dict[int, list[int]]) -> bytes:
+        strands: dict[str, list[list[int]]] = {}
         for volume, positions in volumes.items():
-            for folder in {str(self.manifest.objects[position].url.parent) for position in positions}:
-                folders.setdefault(folder, []).append(volume)
+            for position in positions:
+                name, number = spell_strand(self.manifest.objects[position].url)
+                spans = strands.setdefault(name, [])
+                if spans and spans[-1][0] == volume:
+                    spans[-1][2] = number
+                else:
+                    spans.append([volume, number, number])
+        return pack({"strands": strands})
+
+    def _index(self, needed: list[list[int]]) -> bytes:
         parts = [
             {"frames": runs_of(sorted(frames)), "volumes": volumes}
             for frames, volumes in zip(self.parts, needed, strict=True)
@@ -192,7 +232,6 @@ class _Encoder:
             "objects": len(self.manifest.objects),
             "size_bytes": sum(info.size_bytes for info in self.manifest.objects),
             "parts": parts,
-            "folders": {folder: runs_of(folders[folder]) for folder in sorted(folders)},
             "nodes": [asdict(node) for node in self.manifest.nodes],
         }
         return json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()

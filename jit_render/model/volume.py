@@ -78,12 +78,17 @@ def unreadable(shown: str, why: object) -> JobError:
     return JobError(f"{shown} cannot be read ({why}); was it written by another release of jit-render?")
 
 
-def pack(start: int, listed: list[ObjectInfo], frames: dict[str, list[int]]) -> bytes:
-    """A volume of objects in `strand_key`'s order, the first of which has the number `start`."""
-    text = json.dumps({"start": start, **_columns(listed), "frames": frames}, ensure_ascii=False, separators=(",", ":"))
+def pack(table: dict[str, Any]) -> bytes:
+    """`table` as compressed JSON, the same bytes for the same table."""
+    text = json.dumps(table, ensure_ascii=False, separators=(",", ":"))
     # Digits of noise repeat by chance in threes, which deflate would rather spell than count; and no time stamp.
     packer = zlib.compressobj(6, zlib.DEFLATED, wbits=31, memLevel=9, strategy=zlib.Z_FILTERED)
     return packer.compress(text.encode()) + packer.flush()
+
+
+def pack_volume(start: int, listed: list[ObjectInfo], frames: dict[str, list[int]]) -> bytes:
+    """A volume of objects in `strand_key`'s order, the first of which has the number `start`."""
+    return pack({"start": start, **_columns(listed), "frames": frames})
 
 
 Key = tuple[str, str, int, str, int]
@@ -97,6 +102,12 @@ def strand_key(url: ObjectUrl) -> Key:
         return f"{url.root}/{folder}{slash}{name}", "", 0, url.root, 0
     head = f"{url.root}/{folder}{slash}{match['head']}"
     return head, match["tail"], len(match["digits"]), url.root, int(match["digits"])
+
+
+def spell_strand(url: ObjectUrl) -> tuple[str, int]:
+    """The name of an object's strand, and its number in it."""
+    head, tail, width, _, number = strand_key(url)
+    return (f"{head}<{width}>{tail}" if width else head), number
 
 
 def _columns(listed: list[ObjectInfo]) -> dict[str, Any]:
