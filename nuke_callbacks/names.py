@@ -1,20 +1,22 @@
 r"""What can be told of a file name without asking anybody.
 
 Whether a path rule covers it (the same rules as the runtime's path map: longest prefix, folder borders, Windows
-prefixes without regard to case and with either slash), whether it still holds a frame or view placeholder, and
-what it is for one frame of one view. Nuke's file type prefix (``exr:/mnt/show/a.exr``) is taken off first.
+prefixes without regard to case and with either slash, ``..`` folded), whether it still holds a frame or view
+placeholder, and what it is for one frame of one view. Nuke's file type prefix (``exr:/mnt/show/a.exr``) is taken off
+first. The path map folds names with the function that is here, so both always mean the same place.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Callable, Iterable, Optional, Sequence, Tuple
+from typing import Callable, Iterable, List, Optional, Sequence, Tuple
 
 # A type prefix has two letters or more: one letter and a colon is a Windows drive.
 _TYPE = re.compile(r"([A-Za-z][A-Za-z0-9_]+:)(?=/(?!/)|\\\\|[A-Za-z]:[\\/])")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 _FRAME = re.compile(r"%(0?)(\d*)d|#+")
 _VIEW = re.compile(r"%[Vv]")
+_ROOT = re.compile(r"//[^/]+/[^/]+|//[^/]*|[A-Za-z]:(?=/)|(?=/)")  # a share, a drive, or nothing before a slash
 _MOVIES = frozenset(("mov", "mp4", "mxf", "avi"))
 _CONTAINERS = frozenset(("abc", "fbx", "usd", "usda", "usdc", "usdz"))  # hold all frames unless the name has a frame
 
@@ -30,6 +32,27 @@ def split_type(name: str) -> Tuple[str, str]:
 def plain(name: str) -> str:
     """Forward slashes for Windows spellings; a backslash in a POSIX name is a character of the name."""
     return name.replace("\\", "/") if _WINDOWS.match(name) else name
+
+
+def fold(spelled: str) -> Optional[str]:
+    """An absolute name without ``.``, ``..`` and double slashes, by its letters; None where it climbs above its root.
+
+    `spelled` has forward slashes (see `plain`). A relative name comes back as it is.
+    """
+    if "/." not in spelled and "//" not in spelled:
+        return spelled
+    root = _ROOT.match(spelled)
+    if root is None:
+        return spelled
+    parts: List[str] = []
+    for part in spelled[root.end() :].split("/"):
+        if part == "..":
+            if not parts:
+                return None
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return root.group() + "".join(["/" + part for part in parts])
 
 
 def is_absolute(name: str) -> bool:
@@ -78,6 +101,7 @@ def holds_all_frames(pattern: str) -> bool:
 def covering(prefixes: Iterable[Sequence[object]], view_folder: str) -> Covers:
     """A function that tells whether a rule covers a name; the job's own view folder counts as covered.
 
+    A name is also covered when it *began* under a prefix or climbs above its root: the agent refuses it with a reason.
     `prefixes` are ``[prefix, is Windows, mode]`` as the agent's hello gives them: forward slashes, no slash at the
     end, Windows ones in lower case.
     """
@@ -87,12 +111,18 @@ def covering(prefixes: Iterable[Sequence[object]], view_folder: str) -> Covers:
     whole = frozenset(exact), frozenset(folded)
     under = tuple(prefix + "/" for prefix in exact), tuple(prefix + "/" for prefix in folded)
 
-    def covers(name: str) -> bool:
-        spelled = plain(name)
+    def is_under(spelled: str) -> bool:
         if spelled.startswith(under[0]) or spelled in whole[0]:
             return True
         lower = spelled.lower()
         return lower.startswith(under[1]) or lower in whole[1]
+
+    def covers(name: str) -> bool:
+        spelled = plain(name)
+        if is_under(spelled):
+            return True
+        folded = fold(spelled)
+        return folded is None or (folded != spelled and is_under(folded))
 
     return covers
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
@@ -15,11 +16,14 @@ from jit_render.model.errors import JobError, JobNotFound, ObjectNotFound
 from jit_render.model.frames import is_pattern
 from jit_render.model.identity import ObjectInfo, ObjectUrl
 from jit_render.model.pathmap import Mode, PathMap
+from jit_render.model.script_place import ScriptPlace, script_place
 from jit_render.store.port import Store
 
 NEGATIVE_SECONDS = 5.0  # how long "the bucket has none" is believed; longer would hide a plate that just arrived
 MOST_NEGATIVES = 100_000
 MOST_LOCATED = 100_000
+_FOLDER_ENDS = ("/", "\\", "/.", "/..", "\\.", "\\..")
+_REDUNDANT = re.compile(r"/(?:\.?/)+")  # '//' and '/./' mean '/' to every file system
 MOST_JOBS = 64  # that are remembered when no session uses them; reading a spec again costs one request
 
 
@@ -45,6 +49,7 @@ class Job:
     path_map: PathMap
     latest: bool
     view: ViewTree
+    script: ScriptPlace
     _located: dict[str, Located] = field(default_factory=dict)
     _absent_until: dict[ObjectUrl, float] = field(default_factory=dict)
     _looking: dict[ObjectUrl, asyncio.Task[ObjectInfo]] = field(default_factory=dict)
@@ -57,20 +62,29 @@ class Job:
             if found is None:
                 return None
             url, mode = found
-            is_single = bool(url.key) and not name.endswith(("/", "\\")) and not is_pattern(url.key)
+            is_single = bool(url.key) and not name.endswith(_FOLDER_ENDS) and not is_pattern(url.key)
             known = Located(url, mode, self.view.place(self.id, url), is_single)
             if len(self._located) >= MOST_LOCATED:
                 self._located.clear()
             self._located[name] = known
         return known
 
+    def locate_object(self, url: ObjectUrl) -> Located:
+        """The one object `url`, whatever the names are that stand for it."""
+        return Located(url, self.path_map.mode_of(url) or "read", self.view.place(self.id, url), is_single=True)
+
     def _locate(self, name: str) -> tuple[ObjectUrl, Mode] | None:
-        url = self.view.url_of(self.id, name)  # first: a rule's prefix may hold the cache's own disk
-        if url is not None:
-            mode = self.path_map.mode_of(url)
-            return None if mode is None else (url, mode)
-        mapped = self.path_map.find(name)
-        return None if mapped is None else (mapped.url, mapped.mode)
+        # Places in the view come first: a rule's prefix may hold the cache's own disk.
+        said = self.script.original(str(self.view.home(self.id)), _REDUNDANT.sub("/", name))
+        if said is None:
+            url = self.view.url_of(self.id, name)
+            if url is not None:
+                mode = self.path_map.mode_of(url)
+                return None if mode is None else (url, mode)
+        mapped = self.path_map.find(name if said is None else said)
+        if mapped is None:
+            return None
+        return mapped.url, mapped.mode if said is None else self.path_map.mode_of(mapped.url) or mapped.mode
 
     def is_absent(self, url: ObjectUrl, now: float) -> bool:
         """Whether the bucket had no `url` a moment ago (monotonic seconds)."""
@@ -128,4 +142,5 @@ class Jobs:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise JobError(f"{url} cannot be read ({where}: {first['msg']}); is this release older than it?") from None
-        return Job(home, spec.id, spec.path_map, spec.latest, self._view)
+        place = script_place(spec.path_map, spec.script_source, spec.script_name)
+        return Job(home, spec.id, spec.path_map, spec.latest, self._view, place)

@@ -83,12 +83,17 @@ class Resolver:
 
     async def resolve(self, asker: Asker, name: str, *, must_exist: bool = False) -> Answer:
         """Where `name` is. With `must_exist`, an output that is nowhere is absent and not its place."""
-        url: ObjectUrl | None = None
         try:
             located = asker.job.locate(name)
-            if located is None:
-                return answers.unmapped(name)
-            url = located.url
+        except (JitRenderError, OSError) as error:
+            return answers.failed(name, error)
+        if located is None:
+            return answers.unmapped(name)
+        return await self._resolve(asker, name, located, must_exist=must_exist)
+
+    async def _resolve(self, asker: Asker, name: str, located: Located, *, must_exist: bool) -> Answer:
+        url = located.url
+        try:
             if not located.is_single:
                 make_folder(located.place.parent)
                 return answers.local(name, located.place, url, leased=False)
@@ -112,7 +117,7 @@ class Resolver:
         except JitRenderError as error:
             return answers.failed(name, error)
         for url in near:
-            found = await self.resolve(asker, str(asker.job.view.place(asker.job.id, url)), must_exist=True)
+            found = await self._resolve(asker, str(url), asker.job.locate_object(url), must_exist=True)
             if found["state"] == "failed":
                 return {**found, "name": name}
         answer["reason"] = f"in place instead: {', '.join(url.name for url in near)}" if near else ""

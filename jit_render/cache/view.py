@@ -21,6 +21,7 @@ from jit_render.cache import files
 from jit_render.cache.layout import PATH_LIMIT_BYTES, Layout, name_refused
 from jit_render.model.errors import CacheError, HostilePath
 from jit_render.model.identity import NAME_LIMIT_BYTES, ObjectUrl, check_key
+from nuke_callbacks.names import fold
 
 _SLASHES = re.compile(r"/{2,}")
 
@@ -71,16 +72,19 @@ class ViewTree:
         return path
 
     def url_of(self, job_id: str, name: str) -> ObjectUrl | None:
-        """The object seen at `name`; None outside this job's tree. Raises HostilePath where `name` leaves the tree."""
+        """The object seen at `name`; None outside this job's tree. Raises HostilePath where it leaves its bucket."""
         home = f"{self.home(job_id)}/"
         plain = _SLASHES.sub("/", name)
         if not plain.startswith(home):
             return None
-        tail = plain[len(home) :].removesuffix("/")
-        if tail.startswith(".") or "/" not in tail:
-            check_key(tail, name)
-            return None  # the worker's own folders, or a whole bucket
+        bucket, _, below = plain[len(home) :].partition("/")
+        key = fold(f"/{below}")
+        if key is None or bucket in {".", ".."}:
+            raise HostilePath(f"{name[:120]!r} leaves its bucket {bucket} with '..'; write the path from its own root.")
+        tail = f"{bucket}/{key.strip('/')}".removesuffix("/")
         check_key(tail, name)
+        if tail.startswith(".") or "/" not in tail:
+            return None  # the worker's own folders, or a whole bucket
         return ObjectUrl.from_view_path(tail)
 
     def drop(self, job_id: str) -> None:

@@ -1,8 +1,7 @@
 """Setting the stage for one task on a node: the script at its place, the request for the renderer.
 
-A script whose original path is mapped is put at that path's place in the job's view, so that names relative to
-the script (``[file dirname [value root.name]]/../plates``) lead to the same objects as on the artist's machine.
-Any other script lies in the view under ``.script``.
+The script is put where names relative to it (``[file dirname [value root.name]]/../plates``) lead to the same objects
+as on the artist's machine: see `model/script_place.py`.
 """
 
 from __future__ import annotations
@@ -16,10 +15,11 @@ from pathlib import Path
 
 import nuke_callbacks
 from jit_render.farm.watch import Link
-from jit_render.model.errors import ChecksumMismatch, HostilePath
+from jit_render.model.errors import ChecksumMismatch
 from jit_render.model.frames import expand
 from jit_render.model.identity import ObjectUrl
 from jit_render.model.job import JobPaths, JobSpec
+from jit_render.model.script_place import script_place
 from jit_render.model.settings import RenderSettings
 from jit_render.render.port import RenderRequest
 from jit_render.store import Store
@@ -34,7 +34,7 @@ def place_script(store: Store, home: ObjectUrl, spec: JobSpec, view: Path) -> Pa
     data, info = store.read(JobPaths(home).script(spec.script_name))
     if hashlib.sha256(data).hexdigest() != spec.script_sha256:
         raise ChecksumMismatch(f"{info.url} is not the script that was submitted; submit the job again.")
-    place = _place_of(spec, view)
+    place = view / script_place(spec.path_map, spec.script_source, spec.script_name).script
     place.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=".script-", dir=place.parent)
     try:
@@ -46,14 +46,6 @@ def place_script(store: Store, home: ObjectUrl, spec: JobSpec, view: Path) -> Pa
             Path(temporary).unlink()
         raise
     return place
-
-
-def _place_of(spec: JobSpec, view: Path) -> Path:
-    try:
-        mapped = spec.path_map.find(spec.script_source)
-    except HostilePath:
-        mapped = None
-    return view / mapped.url.view_path if mapped is not None else view / ".script" / spec.script_name
 
 
 def renderer_request(

@@ -3,6 +3,9 @@ r"""Which file names stand for which objects.
 Ordered rules map a prefix, in any of its spellings (``/mnt/show``, ``P:\show``, ``\\filer\show``), to a storage
 URL. The longest prefix wins, among equals the first. A Windows prefix matches without regard to case
 and with either slash; a POSIX prefix matches exactly, at folder borders only.
+
+``..`` is folded by its letters, before a prefix is looked for: a script says ``<its folder>/../plates`` and means
+``plates`` beside it. But a name that begins under a prefix must end under that same one (decision 0011).
 """
 
 from __future__ import annotations
@@ -16,10 +19,11 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from jit_render.model.errors import HostilePath, UnmappedPath
 from jit_render.model.identity import ObjectUrl, check_key
+from nuke_callbacks.names import fold, plain
 
 Mode = Literal["read", "write"]
 _WINDOWS = re.compile(r"^(?:[A-Za-z]:[\\/]|\\\\)")
-_REDUNDANT = re.compile(r"/(?:\.?/)+")  # '//' and '/./' mean '/' to every file system
+_SHOWN = 120  # characters of a name in a message
 
 
 class PathRule(BaseModel):
@@ -44,7 +48,11 @@ class PathRule(BaseModel):
                 raise ValueError(f"prefix {prefix!r} is not absolute; write it like /mnt/show or P:\\show")
         if not value:
             raise ValueError("a path rule needs at least one prefix")
-        return tuple(_plain(prefix).rstrip("/") for prefix in value)
+        folded = [fold(plain(prefix)) for prefix in value]
+        for prefix, spelled in zip(value, folded, strict=True):
+            if spelled is None:
+                raise ValueError(f"prefix {prefix!r} climbs above its root with '..'; write the full path")
+        return tuple(spelled.rstrip("/") for spelled in folded if spelled is not None)
 
     @field_validator("target")
     @classmethod
@@ -62,6 +70,8 @@ class Mapped:
     url: ObjectUrl
     mode: Mode
     prefix: str
+    target: ObjectUrl
+    """Where `prefix` itself lives."""
 
 
 class PathMap(BaseModel):
@@ -82,16 +92,40 @@ class PathMap(BaseModel):
 
     def find(self, name: str) -> Mapped | None:
         """Where `name` lives; None when no rule covers it. Raises HostilePath when it leaves its root."""
-        plain = _plain(name)
-        folded = plain.lower()
+        spelled = plain(name)
+        folded = fold(spelled)
+        if folded is None:
+            raise HostilePath(f"{name[:_SHOWN]!r} climbs above its root with '..'; write the full path.")
+        if folded != spelled:
+            self._check_stays(name, spelled, folded)
+        found = self._match(folded)
+        if found is None:
+            return None
+        prefix, rule = found
+        tail = folded[len(prefix) :].strip("/")
+        check_key(tail, name)
+        base = ObjectUrl.parse(rule.target)
+        return Mapped(base / tail if tail else base, rule.mode, prefix, base)
+
+    def _match(self, spelled: str) -> tuple[str, PathRule] | None:
+        """The longest prefix that `spelled` is under, and its rule."""
+        lower = spelled.lower()
         for prefix, windows, rule in self._by_length:
-            candidate = folded if windows else plain
-            if candidate == prefix or candidate.startswith(prefix + "/"):
-                tail = _REDUNDANT.sub("/", plain[len(prefix) :] + "/").strip("/")
-                check_key(tail, name)
-                base = ObjectUrl.parse(rule.target)
-                return Mapped(base / tail if tail else base, rule.mode, prefix)
+            if _is_under(lower if windows else spelled, prefix):
+                return prefix, rule
         return None
+
+    def _check_stays(self, name: str, spelled: str, folded: str) -> None:
+        """Raises HostilePath where '..' leads out of the prefix that the name begins with."""
+        began = self._match(spelled)
+        if began is None:
+            return
+        prefix = began[0]
+        if not _is_under(folded.lower() if _is_windows(prefix) else folded, prefix):
+            raise HostilePath(
+                f"{name[:_SHOWN]!r} leaves its root {prefix} with '..'; write the path from its own root, "
+                "or map a folder that holds both."
+            )
 
     def mode_of(self, url: ObjectUrl) -> Mode | None:
         """Whether the rules let `url` be read or written; None where it lies under no rule's target."""
@@ -120,6 +154,6 @@ def _is_windows(plain: str) -> bool:
     return plain.startswith("//") or (len(plain) > 1 and plain[1] == ":")
 
 
-def _plain(name: str) -> str:
-    """Forward slashes for Windows spellings; a backslash in a POSIX name is a character of the name."""
-    return name.replace("\\", "/") if _WINDOWS.match(name) else name
+def _is_under(spelled: str, prefix: str) -> bool:
+    """At or below `prefix`; both in one case."""
+    return spelled == prefix or spelled.startswith(prefix + "/")

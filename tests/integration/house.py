@@ -29,6 +29,7 @@ class House:
     limit: str = "1G"
     extra: str = ""
     environment: dict[str, str] = field(default_factory=dict)
+    script_name: str = "small.nk"
 
     @property
     def show(self) -> Path:
@@ -40,7 +41,7 @@ class House:
 
     @property
     def script(self) -> Path:
-        return self.root / "small.nk"
+        return self.root / self.script_name
 
     @property
     def cache(self) -> Path:

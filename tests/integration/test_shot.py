@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,40 @@ def test_absent_inputs_are_reported_by_node_knob_frame_and_object_all_at_once(st
     for word in ("ReadFx", "ReadBg", "file", "1002", "fx.0002.exr", "bg.left.1002.exr"):
         assert word in said
     assert not [name for name in gcs.objects("show") if name.startswith("renders/")]
+
+
+def test_a_switch_whose_other_input_has_no_files_renders(house: House, gcs: FakeGcs) -> None:
+    switch = f"Read {{\n inputs 0\n file {house.show}/precomp/none.####.exr\n name ReadNone\n}}\n"
+    switch += "Switch {\n inputs 2\n which 1\n name Switch1\n}\n"
+    merge = "Merge2 {\n inputs 2\n operation screen\n"
+    text = house.script.read_text()
+    assert merge in text
+    house.script.write_text(text.replace(merge, switch + merge))
+    expected = house.direct(frames="1001-1002")
+    stock(house, gcs)
+    done = house.submit("--workers", "1", frames="1001-1002")
+    assert done.returncode == 0, done.stderr
+    assert house.pull() == expected
+
+
+def test_names_relative_to_the_script_lead_where_they_led_on_the_artists_machine(house: House, gcs: FakeGcs) -> None:
+    text = house.script.read_text().replace(f" file {house.show}/", " file {[file dirname [value root.name]]/../")
+    text = text.replace(f" vfield_file {house.show}/", " vfield_file {[file dirname [value root.name]]/../")
+    text = re.sub(r"^( (?:vfield_)?file \{.*)$", r"\1}", text, flags=re.MULTILINE)
+    assert text.count(str(house.show)) == 1, "only Root's own name"
+    house.script_name = "show/comp/small.nk"
+    house.script.parent.mkdir()
+    house.script.write_text(text)
+    expected = house.direct(frames="1001-1002")
+    stock(house, gcs)
+    house.script.parent.mkdir(parents=True)
+    house.script.write_text(text)
+    house.environment["JIT_RENDER_STANDIN_TIMING"] = "concrete"
+    done = house.submit("--workers", "1", frames="1001-1002")
+    assert done.returncode == 0, done.stderr
+    assert house.pull() == expected
+    written = [name for name in gcs.objects("show") if "renders/" in name]
+    assert written == sorted(f"renders/{name}" for name in expected)
 
 
 def test_an_absent_frame_of_a_read_with_on_error_black_is_the_artists_choice(house: House, gcs: FakeGcs) -> None:

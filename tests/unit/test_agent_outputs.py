@@ -18,6 +18,7 @@ from jit_render.cache.layout import Layout
 from jit_render.model.errors import OutputBusy, OutputInvalid
 from jit_render.model.identity import ObjectUrl
 from jit_render.model.pathmap import PathMap
+from jit_render.model.script_place import script_place
 
 HOME = ObjectUrl.parse("gs://state/jobs/j")
 OUTPUT = ("main", ObjectUrl.parse("gs://b/a.1.dpx"))
@@ -28,7 +29,8 @@ PUBLICATION = Publication(AttemptKey(str(HOME), 1, 1), "Write1", (1,), (OUTPUT,)
 def job(tmp_path: Path) -> Job:
     layout = Layout(tmp_path)
     layout.make()
-    return Job(HOME, "j", PathMap(), latest=False, view=ViewTree(layout, lambda aside: None))
+    view = ViewTree(layout, lambda aside: None)
+    return Job(HOME, "j", PathMap(), latest=False, view=view, script=script_place(PathMap(), "/s.nk", "s.nk"))
 
 
 def test_a_connection_that_goes_while_its_file_is_taken_in_keeps_others_out_until_it_is(

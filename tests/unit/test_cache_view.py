@@ -53,8 +53,14 @@ def test_names_outside_the_tree_are_nobodys(view, layout):
     assert view.url_of("job1", f"{layout.view}/job10/show/a.exr") is None
 
 
+def test_dots_are_folded_within_a_bucket(view, layout):
+    found = view.url_of("job1", f"{layout.view}/job1/show/comp/../plates/./a.exr")
+    assert found == ObjectUrl.parse("gs://show/plates/a.exr")
+    assert view.url_of("job1", f"{layout.view}/job1/show/comp/..") is None
+
+
 @pytest.mark.parametrize(
-    "tail", ["show/../../job2/show/a", "../job2/show/a.exr", "show/a\n.exr", "show/\0", "./show/a"]
+    "tail", ["show/../out/a.exr", "show/../../job2/show/a", "../job2/show/a.exr", "show/a\n.exr", "show/\0", "./show/a"]
 )
 def test_names_that_leave_the_tree_are_refused(view, layout, tail):
     with pytest.raises(HostilePath):

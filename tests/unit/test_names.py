@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jit_render.model.errors import HostilePath
@@ -37,11 +37,18 @@ PIECES = [
     "x",
     "/",
     "..",
+    "/../",
+    "/./",
+    "//",
     "é",
 ]
 
 
-@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=6).map("".join))
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=8).map("".join))
+@example("/mnt/show/out/../a")
+@example("/mnt/other/../show/a")
+@example("/../mnt/show/a")
+@example("P:\\a\\..\\show\\..\\a")
 def test_coverage_agrees_with_the_path_map(name):
     covers = names.covering(PREFIXES, "")
 
@@ -51,6 +58,27 @@ def test_coverage_agrees_with_the_path_map(name):
         expected = True
 
     assert covers(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "folded"),
+    [
+        ("/a/b/../c", "/a/c"),
+        ("/a//b/./c/", "/a/b/c"),
+        ("/a/...d/.e", "/a/...d/.e"),
+        ("/a/../..", None),
+        ("/..", None),
+        ("P:/a/../b", "P:/b"),
+        ("P:/..", None),
+        ("//filer/show/a/../b", "//filer/show/b"),
+        ("//filer/show/../other", None),
+        ("a/../b", "a/../b"),
+        ("/a/b%04d/../c.####.exr", "/a/c.####.exr"),
+        ("", ""),
+    ],
+)
+def test_a_name_is_folded_by_its_letters(name, folded):
+    assert names.fold(name) == folded
 
 
 def test_the_view_folder_is_covered_at_its_border_only():
