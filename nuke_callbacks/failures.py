@@ -11,6 +11,8 @@ from nuke_callbacks.connection import AgentFailure
 from nuke_callbacks.leases import Answer
 from nuke_callbacks.surface import Dependency
 
+_TELLING = 40  # letters of a name by which people know it
+
 
 class FrameFailed(RuntimeError):
     """What aborts a render; already reported."""
@@ -32,7 +34,14 @@ def note_absent(frame: int, write: str, missing: Sequence[Sequence[Any]]) -> Non
 
 def told(entry: Dependency, answer: Answer) -> str:
     """An input that could not be fetched."""
-    return "%s (%s.%s): %s" % (entry.name, entry.node, entry.knob, answer["reason"] or "it could not be fetched")
+    return about(entry.name, answer["reason"] or "it could not be fetched", " (%s.%s)" % (entry.node, entry.knob))
+
+
+def about(name: str, reason: str, knob: str = "") -> str:
+    """`reason` with the file's name before it, unless it names the file itself; names may be absurdly long."""
+    if name[:_TELLING] in reason:
+        return "%s: %s" % (knob.strip(" ()"), reason) if knob else reason
+    return "%.200s%s: %s" % (name, knob, reason)
 
 
 def missing_told(missing: Sequence[Sequence[Any]]) -> str:

@@ -24,7 +24,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set
 
 from nuke_callbacks import names, surface, wire
 from nuke_callbacks.client import AgentFailure, Answer, Client
-from nuke_callbacks.failures import FrameFailed, fail, note_absent, told
+from nuke_callbacks.failures import FrameFailed, about, fail, note_absent, told
 from nuke_callbacks.surface import Dependency, Nuke, Output
 
 Filter = Callable[[str], str]
@@ -228,7 +228,7 @@ class Hooks:
         if answer["state"] == "unmapped":
             return name
         if answer["state"] == "failed" or not answer["path"]:
-            message = "%s: %s" % (name, answer["reason"] or "no place for it in the cache")
+            message = about(name, answer["reason"] or "no place for it in the cache")
             raise AgentFailure(answer["kind"] or "AgentError", message, bool(answer["retryable"]))
         return kind + str(answer["path"])
 

@@ -162,7 +162,7 @@ class Session:
         news = [failure for failure in self._attempt.failed if failure not in self._told]
         if news:
             self._told.update(news)
-            raise from_kind(news[0].kind, f"{len(news)} earlier output(s) cannot be uploaded: {news[0].message}")
+            raise from_kind(news[0].kind, f"an earlier output cannot be uploaded: {news[0].message}")
         taken = {file.url for entry in entries for file in entry.files}
         known = [url for _, url in publication.outputs if self._node.uploads.was_published(str(job.home), url)]
         return {"published": [str(url) for url in dict.fromkeys(known) if url in taken or self._is_link(job, url)]}

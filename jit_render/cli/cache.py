@@ -80,6 +80,8 @@ def _root(cache: Path | None, overrides: list[str] | None) -> Path:
     from jit_render.model.errors import CacheUnusable
 
     root = (cache or Path(load(overrides or ()).settings.cache.root)).expanduser().absolute()
+    if root.exists() and not root.is_dir():
+        raise CacheUnusable(f"{root} is a file, so it is no cache; name a folder with --cache or cache.root.")
     if not root.is_dir():
         raise CacheUnusable(f"there is no cache at {root} yet; name another with --cache or cache.root.")
     return root

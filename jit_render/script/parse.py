@@ -12,6 +12,7 @@ takes one.
 
 from __future__ import annotations
 
+import codecs
 import re
 
 from jit_render.model.errors import ScriptError
@@ -49,6 +50,7 @@ _STACK = re.compile(r"\[\s*stack\s+(\d{1,6})\s*\]\Z")
 _INPUTS = re.compile(r"(\d{1,6})(?:\+(\d{1,6}))?\Z")
 _NAME = re.compile(r"[A-Za-z_]")
 _NUMBERED = re.compile(r"(.*?)(\d{0,9})\Z", re.DOTALL)
+_WEB_PAGE = re.compile(r"\s*(?:<!doctype|<html|<\?xml)", re.IGNORECASE)
 _KNOWN = frozenset({"version", "define_window_layout_xml", "add_layer", "set", "push"})
 
 
@@ -68,11 +70,15 @@ def parse(text: str | bytes, *, name: str = "script") -> Script:
 
 def _decode(text: str | bytes, name: str) -> str:
     if not isinstance(text, str):
+        if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise ScriptError(f"{name}: this is text in UTF-16; save the script as UTF-8.", line=1)
         text = _decode_bytes(text)
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:
         line = line_at(text, text.index("\0"))
         raise ScriptError(f"{name}: line {line}: this is no Nuke script: it holds binary data.", line=line)
+    if _WEB_PAGE.match(text):
+        raise ScriptError(f"{name}: line 1: this is no Nuke script: it is a web page or XML.", line=1)
     return text
 
 

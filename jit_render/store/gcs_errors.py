@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
+from textwrap import shorten
 from typing import Any
 
 import google.api_core.exceptions
@@ -107,10 +108,20 @@ def from_answer(doing: Doing, answer: Answer) -> Exception:
 
 def from_socket(doing: Doing, error: Exception) -> Passing:
     """A broken, silent or confused connection."""
-    said = " ".join(str(error).split())[:_LONGEST] or type(error).__name__
-    what = "nothing came in time" if isinstance(error, TimeoutError) else said
-    problem = f"{doing}: the connection failed ({what}); look at the network and try again."
+    what = "nothing came in time" if isinstance(error, TimeoutError) else _innermost(error)
+    problem = f"{doing}: the connection failed ({what}); look at the network and at store.endpoint, and try again."
     return Passing(TransientStoreError(problem))
+
+
+def _innermost(error: BaseException) -> str:
+    """What the operating system said, which libraries wrap in several layers of their own; else their own words."""
+    said = str(error)
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            said = cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return shorten(said, _LONGEST, placeholder=" …") or type(error).__name__
 
 
 def from_google(doing: Doing, error: Exception) -> Exception:

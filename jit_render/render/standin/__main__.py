@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from jit_render.model.errors import JitRenderError
+
+_WRONG_USAGE = 2
 _EPILOG = """\
 For tests, through the environment only:
   JIT_RENDER_STANDIN_TIMING=pattern|concrete   the filename filter sees names as written, once, when a knob is
@@ -81,6 +87,7 @@ def main(argv: list[str] | None = None) -> int:
         if options.debug:
             raise
         if isinstance(error, JitRenderError):
+            _tell_worker(error)
             return _failed(str(error), options.script)
         return _failed(f"{type(error).__name__}: {error} (--debug shows where)", options.script)
 
@@ -115,9 +122,18 @@ def _render(options: argparse.Namespace) -> int:
     return 0
 
 
+def _tell_worker(error: JitRenderError) -> None:
+    """What only a person can mend (a node, a knob, the script) is marked, so that a farm does not try it again."""
+    from nuke_callbacks.wire import FAILURE_MARK, SOCKET_VARIABLE
+
+    if error.exit_code == _WRONG_USAGE and os.environ.get(SOCKET_VARIABLE):
+        told = {"kind": error.kind, "message": str(error), "frame": None, "write": ""}
+        _say(FAILURE_MARK + json.dumps(told))
+
+
 def _failed(message: str, script: Path) -> int:
     line = " ".join(message.split())
-    _say(f"ERROR: {line}" if str(script) in line else f"ERROR: {script}: {line}")
+    _say(f"ERROR: {line}" if script.name in line else f"ERROR: {script}: {line}")
     return 1
 
 

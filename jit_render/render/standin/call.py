@@ -21,7 +21,10 @@ __all__ = ["Call", "Frame", "Operation", "Pulls", "blended", "blended_over", "de
 class Names(Protocol):
     """File names, as the engine's `FileNames` gives them."""
 
+    @property
+    def are_filtered(self) -> bool: ...
     def written(self, node: Node, knob: str, frame: Frame, view: str) -> str: ...
+    def concrete(self, node: Node, knob: str, frame: Frame, view: str) -> str: ...
 
 
 class Pulls(Protocol):

@@ -74,6 +74,10 @@ class Callbacks:
                 name = name if changed is None else str(changed)
         return name
 
+    @property
+    def has_filters(self) -> bool:
+        return any(kind == "filename" and entries for (kind, _), entries in self._entries.items())
+
     @contextmanager
     def about(self, node: Node, *, in_filter: bool = False) -> Iterator[None]:
         """While it lasts, `this_node` is `node` on this thread."""

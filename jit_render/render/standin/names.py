@@ -83,6 +83,11 @@ class FileNames:
                 except Undecided:  # met again, with its message, if the node is rendered
                     self._callbacks.filtered(node.knobs.get(knob, ""), node)
 
+    @property
+    def are_filtered(self) -> bool:
+        """Whether anybody registered a filename filter."""
+        return self._callbacks.has_filters
+
     def written(self, node: Node, knob: str, frame: Frame, view: str) -> str:
         """The absolute name as the script says it: Tcl evaluated, placeholders kept, no filter; '' for none."""
         return self._with_type(node, knob, frame, view)[1]

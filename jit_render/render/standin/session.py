@@ -190,7 +190,7 @@ def _say(line: str) -> None:
 
 def _parsed(path: Path) -> Script:
     try:
-        return parse(path.read_bytes(), name=str(path))
+        return parse(path.read_bytes(), name=path.name)
     except OSError as error:
         raise ScriptError(f"the script {path} cannot be read: {error.strerror or error}") from None
 

@@ -86,9 +86,16 @@ def _instead(call: Call, path: str, frame: int, error: OSError | RenderError) ->
         if found:
             return _read(call, found)
     if isinstance(error, FileNotFoundError):
-        raise call.failed(f"{path} is missing.") from None
+        raise call.failed(f"{path} is missing{_why_not_mapped(call, path, frame)}.") from None
     reason = error if isinstance(error, RenderError) else f"{path} cannot be read: {error.strerror or error}"
     raise call.failed(str(reason)) from None
+
+
+def _why_not_mapped(call: Call, path: str, frame: int) -> str:
+    """A name that no filename filter has changed lies on this machine's own disk, or nowhere."""
+    names = call.engine.names
+    untouched = names.are_filtered and names.concrete(call.node, "file", frame, call.view) == path
+    return " on this machine, and no [[paths]] rule maps it to a bucket; add one, or put it there" if untouched else ""
 
 
 def _nearest(call: Call, path: str, frame: int) -> str | None:
