@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from jit_render.model.errors import PathRefused, Undecided, UsageError
 from jit_render.model.frames import FrameSet, expand, has_frame
+from jit_render.model.identity import ObjectUrl
 from jit_render.model.job import WriteTarget
-from jit_render.model.pathmap import PathMap
+from jit_render.model.pathmap import Mapped, PathMap
 from jit_render.script import Evaluator, Node, Script, script_views
 from nuke_callbacks.names import holds_all_frames
 from nuke_callbacks.surface import WRITER_CLASSES
@@ -104,7 +105,7 @@ class TargetFinder:
                 raise UsageError(f"{self._script.name} has no view {view!r}; it has {known}.")
 
     def _target(self, node: Node, views: Sequence[str]) -> WriteTarget | None:
-        own = tuple(str(node.knobs.get("views", "")).split()) or script_views(self._script)
+        own = self._views_of(node)
         chosen = tuple(view for view in own if not views or view in views)
         if not chosen:
             return None
@@ -122,12 +123,20 @@ class TargetFinder:
             )
         return target
 
+    def _views_of(self, node: Node) -> tuple[str, ...]:
+        """The views that the Write asks for; all of the script's where it names none of them. Raises Undecided."""
+        text = self._evaluator.string(node, "views", frame=self._frames.first, view=self._any_view())
+        known = script_views(self._script)
+        return tuple(view for view in re.split(r"[\s{}]+", text) if view in known) or known
+
     def _file(self, node: Node, view: str) -> str:
         """The file pattern; as it is in the script where only the render can tell. Raises UsageError, PathRefused."""
-        frame = self._frames.first
         where = f"{node.full_name}.file"
         try:
-            text = self._evaluator.path(node, "file", frame=frame, view=view).strip()
+            text, other = (
+                self._evaluator.path(node, "file", frame=frame, view=view).strip()
+                for frame in (self._frames.first, self._frames.last)
+            )
         except Undecided as undecided:
             self._notes.append(f"{where} is checked when it renders: {undecided}")
             return str(node.knobs.get("file", ""))
@@ -138,11 +147,11 @@ class TargetFinder:
                 f"{where} {text!r} is relative and the script has no project directory; write the full path."
             )
         self._check_mapped(where, text, view)
-        return text
+        return text if text == other else str(node.knobs["file"])  # an expression puts the frame in
 
     def _check_mapped(self, where: str, text: str, view: str) -> None:
         try:
-            mapped = self._path_map.resolve(expand(_TYPE_PREFIX.sub("", text), self._frames.first, view))
+            mapped = self._mapped(text, view)
         except PathRefused as refused:
             raise type(refused)(f"{where}: {refused}") from None
         if mapped.mode != "write":
@@ -150,6 +159,9 @@ class TargetFinder:
                 f"{where}: {text!r} is under {mapped.prefix}, which is mapped for reading only; "
                 'write elsewhere, or set mode = "write" in its [[paths]] rule.'
             )
+
+    def _mapped(self, text: str, view: str) -> Mapped:
+        return self._path_map.resolve(expand(_TYPE_PREFIX.sub("", text), self._frames.first, view))
 
     def _limit(self, node: Node) -> tuple[int, int] | None:
         frame, view = self._frames.first, self._any_view()
@@ -164,9 +176,11 @@ class TargetFinder:
         return int(first), int(last)
 
     def _refuse_shared_files(self, writes: tuple[WriteTarget, ...]) -> None:
-        seen: dict[str, str] = {}
+        seen: dict[ObjectUrl, str] = {}
         for write in writes:
-            for name in {expand(write.file, self._frames.first, view) for view in write.views}:
-                other = seen.setdefault(name, write.name)
+            if "[" in write.file:  # only the render can tell
+                continue
+            for url in {self._mapped(write.file, view).url for view in write.views}:
+                other = seen.setdefault(url, write.name)
                 if other != write.name:
-                    raise UsageError(f"{other} and {write.name} both write {name}; give each a file of its own.")
+                    raise UsageError(f"{other} and {write.name} both write {url}; give each a file of its own.")

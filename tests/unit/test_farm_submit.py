@@ -90,6 +90,8 @@ def test_a_submission_holds_what_the_script_says(prepared):
         (write(file="/show/renders/../../etc/out.####.exr"), HostilePath, "Write1.file: "),
         (write(file="/show/renders/out.exr"), UsageError, "has no frame number"),
         (write() + write(name="Write2"), UsageError, "Write1 and Write2 both write"),
+        (write() + write("/show/comp/../renders/out.####.exr", "Write2"), UsageError, "Write1 and Write2 both write"),
+        (write(more=" views {[python {my_views()}]}\n"), UsageError, "Write1.views cannot be told"),
         ('Write {\n file "/show', ScriptError, r"sh010\.nk"),
         (write(more=" use_limit true\n first 100\n last 200\n"), UsageError, "outside every Write's own limit"),
     ],
@@ -145,10 +147,21 @@ def test_views_are_the_writes_own_restricted_to_those_asked_for(prepared):
     assert prepared(text, views=["right"]).spec.writes[0].views == ("right",)
     only_left = root + write("/show/renders/%V/out.####.exr", more=" views left\n")
     assert prepared(only_left).spec.writes[0].views == ("left",)
+    for said in ('"\\[value root.label]"', "{default {left right} right left}", "{{left} {}}", '"left gone"'):
+        label = root.replace("views", "label left\n views")
+        spec = prepared(label + write("/show/renders/%V/out.####.exr", more=f" views {said}\n")).spec
+        assert spec.writes[0].views == (("left", "right") if "default" in said else ("left",)), said
     with pytest.raises(UsageError, match="no view 'middle'; it has left, right"):
         prepared(text, views=["middle"])
     with pytest.raises(UsageError, match="renders any of the views right"):
         prepared(only_left, views=["right"])
+
+
+def test_a_frame_that_an_expression_puts_into_the_name_needs_no_placeholder(prepared):
+    (target,) = prepared(write('"/show/renders/out.\\[format %04d \\[frame]].exr"')).spec.writes
+    assert target.per_frame
+    assert "[frame]" in target.file
+    assert prepared(write("/show/renders/still.exr"), frames="7").spec.writes[0].file == "/show/renders/still.exr"
 
 
 def test_a_movie_is_one_task_and_needs_no_frame_number(prepared):
