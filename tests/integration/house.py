@@ -101,8 +101,9 @@ deadline = 20.0
         span = frames or f"{FIRST}-{FIRST + self.frames - 1}"
         argv = [sys.executable, "-m", "jit_render.render.standin", "-x", "-F", span, str(self.script)]
         subprocess.run(argv, check=True, env=self.env, capture_output=True, cwd=self.root)
-        found = {path.name: path.read_bytes() for path in self.outputs.iterdir()}
-        for path in self.outputs.iterdir():
+        files = [path for path in self.outputs.rglob("*") if path.is_file()]
+        found = {_label(path, self.outputs): path.read_bytes() for path in files}
+        for path in files:
             path.unlink()
         return found
 
@@ -130,7 +131,7 @@ deadline = 20.0
         target = self.root / f"pulled-{job}"
         done = self.run("jit-render", "pull", job, str(target))
         assert done.returncode == 0, done.stderr
-        return {path.name: path.read_bytes() for path in target.rglob("*.exr")}
+        return {_label(path, target): path.read_bytes() for path in target.rglob("*.exr")}
 
     def stop_agent(self) -> None:
         """End the node's agent as an administrator would, and wait for its end."""
@@ -140,6 +141,11 @@ deadline = 20.0
         end = time.monotonic() + 60
         while processes(self.cache, "jit_render.agent"):
             assert time.monotonic() < end, f"agents {pids} do not end"
+
+
+def _label(path: Path, folder: Path) -> str:
+    """The file's name and the folder that holds it, where that is not `folder` itself: a view, mostly."""
+    return path.name if path.parent == folder else f"{path.parent.name}/{path.name}"
 
 
 def processes(root: Path, *words: str) -> list[int]:
