@@ -49,6 +49,7 @@ class Client:
         attempt: int = 0,
         role: str = "renderer",
         *,
+        frames: Sequence[int] = (),
         takeover_seconds: float = TAKEOVER_SECONDS,
         call_seconds: float = CALL_SECONDS,
         clock: Callable[[], float] = time.monotonic,
@@ -57,8 +58,11 @@ class Client:
         self.socket_path = socket_path
         self.view = ""
         self.prefixes: List[Sequence[Any]] = []
+        self.planned = False
         self.agent = ""
-        self._who = {"role": role, "job": job, "task": task, "attempt": attempt}
+        self._who: Dict[str, Any] = {"role": role, "job": job, "task": task, "attempt": attempt}
+        if frames:
+            self._who["frames"] = list(frames)
         self._takeover_seconds = takeover_seconds
         self._call_seconds = call_seconds
         self._clock = clock
@@ -226,6 +230,7 @@ class Client:
             reply = connection.call("hello", hello, HELLO_SECONDS)
             self.view = str(reply.get("view", ""))
             self.prefixes = list(reply.get("prefixes", ()))
+            self.planned = bool(reply.get("planned", False))
             self.agent = str(reply.get("agent", ""))
             self._take_up(connection)
         except BaseException:

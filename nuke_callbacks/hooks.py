@@ -163,7 +163,12 @@ class Hooks:
         ]
 
     def _prefetch(self, node: surface.Node, write: str, frame: int, own: "set[str]") -> None:
-        """Have the next frames' files fetched while this one renders; a failure here is no failure of this frame."""
+        """Have the next frames' files fetched while this one renders; a failure here is no failure of this frame.
+
+        Where the job has a plan, the agent does that by itself.
+        """
+        if self.client.planned:
+            return
         try:
             last = None if self._frames else surface.last_frame(self._nuke)
             for ahead in names.after(frame, self._frames, last, self._lookahead):

@@ -11,8 +11,9 @@ reply    ``{"id": 7, "ok": true, ...}`` or ``{"id": 7, "ok": false, "error": {"k
 verb      request                                                       reply
 ========  ============================================================  =======================================
 hello     version, role ("renderer" | "worker" | "tool"), pid,          version, agent (its release), session,
-          job (URL of the job's folder, or ""), task, attempt           view (folder of the job's tree),
-                                                                        prefixes [[prefix, windows, mode], ...]
+          job (URL of the job's folder, or ""), task, attempt,          view (folder of the job's tree),
+          frames (all that a worker will render; may be left out)       prefixes [[prefix, windows, mode], ...],
+                                                                        planned (the agent fetches ahead by itself)
 resolve   name, write (the frame scope's Write name, or "")              answer (see below)
 ensure    names [[name, on_error], ...], write, frame, prefetch (bool)  answers [answer, ...], in order
 frame     state ("begin" | "resume" | "end"), write, frame,             outputs [path, ...] (not for end)
@@ -63,7 +64,7 @@ JOB_VARIABLE = "JIT_RENDER_JOB"  # URL of the job's folder
 TASK_VARIABLE = "JIT_RENDER_TASK"
 ATTEMPT_VARIABLE = "JIT_RENDER_ATTEMPT"
 ALLOW_MISSING_VARIABLE = "JIT_RENDER_ALLOW_MISSING"  # "1": absent inputs are left to the node's on_error
-LOOKAHEAD_VARIABLE = "JIT_RENDER_LOOKAHEAD"  # frames to prefetch while one renders; default 1
+LOOKAHEAD_VARIABLE = "JIT_RENDER_LOOKAHEAD"  # frames to prefetch while one renders, without a plan; default 1
 FRAMES_VARIABLE = "JIT_RENDER_FRAMES"  # the frames this process renders, separated by commas; bounds the prefetch
 
 FAILURE_MARK = "JIT-RENDER-FAILURE "

@@ -39,6 +39,10 @@ class Tally:
     bytes_uploaded: int = 0
     hits: int = 0
     misses: int = 0
+    unplanned: int = 0
+    prefetch_useful: int = 0
+    prefetch_late: int = 0
+    prefetch_wasted: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

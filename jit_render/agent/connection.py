@@ -127,13 +127,15 @@ class Connection:
         home = fields.text(message, "job", "")
         key = AttemptKey(home, fields.integer(message, "task", 0), fields.integer(message, "attempt", 0))
         job = await self._node.jobs.open(ObjectUrl.parse(home)) if home else None
-        session = Session(self._node, number, job, key)
+        frames = fields.integers(message, "frames")
+        session = Session(self._node, number, job, key, role=role, frames=frames)
         reply = {
             "version": wire.VERSION,
             "agent": __version__,
             "session": number,
             "view": "" if job is None else self._node.use_view(job.id),
             "prefixes": [] if job is None else [list(spelling) for spelling in job.path_map.spellings()],
+            "planned": job is not None and job.planned is not None,
         }
         await self._send({"id": message.get("id"), "ok": True, **reply})
         return session

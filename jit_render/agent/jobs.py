@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jit_render.agent.planned import PlannedInputs
 from jit_render.cache import ViewTree
 from jit_render.model.errors import JobError, JobNotFound, ObjectNotFound
 from jit_render.model.frames import is_pattern
@@ -50,6 +51,10 @@ class Job:
     latest: bool
     view: ViewTree
     script: ScriptPlace
+    tasks: list[tuple[int, ...]] = field(default_factory=list)
+    """The frames of each task."""
+    planned: PlannedInputs | None = None
+    """None: the job was submitted without a plan."""
     _located: dict[str, Located] = field(default_factory=dict)
     _absent_until: dict[ObjectUrl, float] = field(default_factory=dict)
     _looking: dict[ObjectUrl, asyncio.Task[ObjectInfo]] = field(default_factory=dict)
@@ -85,6 +90,15 @@ class Job:
         if mapped is None:
             return None
         return mapped.url, mapped.mode if said is None else self.path_map.mode_of(mapped.url) or mapped.mode
+
+    def frames_of(self, task: int) -> tuple[int, ...]:
+        return self.tasks[task] if 0 <= task < len(self.tasks) else ()
+
+    def is_unplanned(self, url: ObjectUrl) -> bool:
+        """Whether `url` is an input that the job's plan should have held, and does not."""
+        if self.planned is None or self.planned.known(url) is not None:
+            return False
+        return self.path_map.mode_of(url) != "write"
 
     def is_absent(self, url: ObjectUrl, now: float) -> bool:
         """Whether the bucket had no `url` a moment ago (monotonic seconds)."""
@@ -143,4 +157,5 @@ class Jobs:
             where = ".".join(str(part) for part in first["loc"])
             raise JobError(f"{url} cannot be read ({where}: {first['msg']}); is this release older than it?") from None
         place = script_place(spec.path_map, spec.script_source, spec.script_name)
-        return Job(home, spec.id, spec.path_map, spec.latest, self._view, place)
+        planned = PlannedInputs(JobPaths(home), self._store, self._threads) if spec.planned else None
+        return Job(home, spec.id, spec.path_map, spec.latest, self._view, place, spec.tasks(), planned)

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from jit_render import __version__
+from jit_render.agent.ahead import Prefetcher
 from jit_render.agent.attempts import Ledger
 from jit_render.agent.jobs import Jobs
 from jit_render.agent.outputs import Outputs, finish_link
@@ -54,6 +55,12 @@ class Node:
             threads=self._metadata,
             clock=clock,
         )
+        self.prefetcher = Prefetcher(
+            self.cache,
+            self.resolver.look,
+            lookahead=settings.cache.lookahead,
+            width=settings.cache.fetchers // 2,
+        )
         self.sessions = 0
         self.metrics_port = 0
         self._started = clock.monotonic()
@@ -92,8 +99,12 @@ class Node:
 
     def drain(self) -> None:
         """From now on: no prefetch, no waiting for room."""
-        self.resolver.stop_prefetching()
+        self._stop_prefetching()
         self._draining.set()
+
+    def _stop_prefetching(self) -> None:
+        self.resolver.stop_prefetching()
+        self.prefetcher.stop()
 
     async def wait_for_room(self) -> None:
         """Hold a publisher back while the spool is over its limit."""
@@ -106,7 +117,7 @@ class Node:
 
     async def close(self) -> None:
         """Give back the cache and the store. Uploads still under way go on in the next agent."""
-        self.resolver.stop_prefetching()
+        self._stop_prefetching()
         self.uploads.close()
         self._metadata.shutdown(wait=False, cancel_futures=True)
         self._disk.shutdown(wait=False, cancel_futures=True)

@@ -17,6 +17,7 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from jit_render.agent import answers, siblings
@@ -149,7 +150,7 @@ class Resolver:
         self._prefetching.add(key)
         try:
             async with self._looks:
-                info = self._known(asker, located.url) or await self._look(asker.job, located.url)
+                info = self._known(asker, located.url) or await self.look(asker.job, located.url)
             got = await self._cache.acquire("", info, Priority.PREFETCH)
             asker.scope.tally.bytes_fetched += got.fetched_bytes
         except (JitRenderError, OSError) as error:
@@ -167,27 +168,38 @@ class Resolver:
     def _known(self, asker: Asker, url: ObjectUrl) -> ObjectInfo | None:
         """The version this scope, or this job, has settled on."""
         info = asker.scope.inputs.get(url)
-        return info or (None if asker.job.latest else self._cache.pin(asker.job.id, url))
+        if info is not None or asker.job.latest:
+            return info
+        planned = asker.job.planned.known(url) if asker.job.planned is not None else None
+        return planned or self._cache.pin(asker.job.id, url)
 
     async def _input(self, asker: Asker, name: str, located: Located) -> Answer:
         job, url = asker.job, located.url
         for overwrites in range(MOST_OVERWRITES):
             info = self._known(asker, url)
             try:
-                info = info or await self._look(job, url)
+                info = info or await self.look(job, url)
                 path = await self._acquire(asker, info)
             except ObjectNotFound:
                 return answers.absent(name, located.place, url)
             except GenerationGone:
+                assert info is not None
                 if not job.latest or overwrites == MOST_OVERWRITES - 1:
-                    raise
+                    raise await self._overwritten(info) from None
                 asker.scope.inputs.pop(url, None)
                 continue
             break
         return answers.local(name, self._link(job, located, path), url, leased=True)
 
-    async def _look(self, job: Job, url: ObjectUrl) -> ObjectInfo:
-        """The live version, which becomes this job's. Raises ObjectNotFound at once if it was just absent."""
+    async def look(self, job: Job, url: ObjectUrl) -> ObjectInfo:
+        """The planned version, or the live one, which becomes this job's.
+
+        Raises ObjectNotFound, at once if it was just absent.
+        """
+        if job.planned is not None:
+            planned = await job.planned.find(url)
+            if planned is not None and not job.latest:
+                return planned
         if job.is_absent(url, self._clock.monotonic()):
             raise ObjectNotFound(f"{url} does not exist.")
         try:
@@ -197,8 +209,28 @@ class Resolver:
             raise
         return info if job.latest else self._cache.remember_pin(job.id, info)
 
+    async def _overwritten(self, info: ObjectInfo) -> GenerationGone:
+        """What became of a version that is no longer there, and what can be done."""
+        try:
+            live = await self._stat(info.url)
+        except JitRenderError as error:
+            what = "was removed" if isinstance(error, ObjectNotFound) else f"is gone ({error})"
+        else:
+            by = f"by job {live.writer}" if live.writer else "by no job of ours"
+            when = datetime.fromtimestamp(live.updated, UTC).isoformat(" ", "seconds") if live.updated else "unknown"
+            what = f"was overwritten {by}, time {when}: generation {live.id.generation} is live"
+        return GenerationGone(
+            f"{info.url}: generation {info.id.generation}, which this job reads, {what}; no older one is kept. "
+            "Submit again to read the live version, or with --latest to follow overwrites."
+        )
+
     async def _stat(self, url: ObjectUrl) -> ObjectInfo:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._store.stat, url)
+
+    @staticmethod
+    async def _planned(job: Job, url: ObjectUrl) -> ObjectInfo | None:
+        """The pinned version of what an earlier job wrote; a job's own outputs are never planned inputs."""
+        return await job.planned.find(url) if job.planned is not None and not job.latest else None
 
     async def _acquire(self, asker: Asker, info: ObjectInfo) -> Path:
         path = self._cache.lease_cached(asker.scope.holder, info.id)
@@ -225,7 +257,7 @@ class Resolver:
             if await self._is_left_whole(job, url, place):
                 return answers.local(name, place, url, leased=False)
         try:
-            info = asker.scope.inputs.get(url) or await self._stat(url)
+            info = asker.scope.inputs.get(url) or await self._planned(job, url) or await self._stat(url)
             path = await self._acquire(asker, info)
         except ObjectNotFound:
             if must_exist:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from jit_render.agent.ahead import Ahead
 from jit_render.agent.attempts import Tally
 from jit_render.model.identity import ObjectInfo, ObjectUrl
 
@@ -14,6 +15,7 @@ class Scope:
 
     holder: str
     tally: Tally
+    ahead: Ahead | None = None
     inputs: dict[ObjectUrl, ObjectInfo] = field(default_factory=dict)
     """The one version of each object that was leased here. It stays the same while the scope is open."""
 
@@ -22,6 +24,9 @@ class Scope:
         if info.url in self.inputs:
             return
         self.inputs[info.url] = info
+        if self.ahead is not None:
+            self.ahead.asked(info, hit=hit, fetched_bytes=fetched_bytes)
+            self.tally.unplanned += self.ahead.job.is_unplanned(info.url)
         self.tally.fetch_wait_seconds += wait_seconds
         self.tally.bytes_fetched += fetched_bytes
         if hit:

@@ -7,11 +7,12 @@ and one for each Write's open frame. All of them end with the connection, whatev
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jit_render.agent import fields
+from jit_render.agent.ahead import Ahead
 from jit_render.agent.answers import Answer
 from jit_render.agent.attempts import AttemptKey, UploadFailure
 from jit_render.agent.commit import check_keys
@@ -36,6 +37,7 @@ class _Frame:
 
     scope: Scope
     outputs: frozenset[ObjectUrl]
+    number: int
     earlier: dict[ObjectUrl, ObjectInfo] = field(default_factory=dict)
     """What was read for the frames before this one that are in the same, unpublished file (a movie)."""
 
@@ -47,12 +49,23 @@ class _Frame:
 class Session:
     """What one connection may ask."""
 
-    def __init__(self, node: Node, number: int, job: Job | None, key: AttemptKey) -> None:
+    def __init__(
+        self,
+        node: Node,
+        number: int,
+        job: Job | None,
+        key: AttemptKey,
+        *,
+        role: str = "tool",
+        frames: Sequence[int] = (),
+    ) -> None:
         self.number = number
         self.job = job
         self._node = node
+        self._role = role
         self._attempt = node.ledger.of(key)
-        self._scope = Scope(f"{number}", self._attempt.tally)
+        self._ahead = self._look_ahead(job, key, frames)
+        self._scope = Scope(f"{number}", self._attempt.tally, self._ahead)
         self._frames: dict[str, _Frame] = {}
         self._ended: dict[str, _Frame] = {}
         self._scopes_opened = 0
@@ -65,6 +78,16 @@ class Session:
             "drain": self._drain,
             "stats": self._stats,
         }
+
+    def _look_ahead(self, job: Job | None, key: AttemptKey, frames: Sequence[int]) -> Ahead | None:
+        """What is fetched ahead for the attempt; begun where its worker says what will be rendered."""
+        if job is None or job.planned is None or self._role == "tool":
+            return None
+        ahead = self._node.prefetcher.of(key, job, self._attempt.tally, frames)
+        job.planned.begin(ahead.frames)
+        if self._role == "worker" and frames:
+            self._node.prefetcher.first(ahead)
+        return ahead
 
     @property
     def has_open_frame(self) -> bool:
@@ -93,6 +116,8 @@ class Session:
             self._release(frame.scope)
         self._frames.clear()
         self._node.outputs.release(self.number)
+        if self._ahead is not None and self._role == "renderer":
+            self._node.prefetcher.end(self._ahead)
 
     def _release(self, scope: Scope) -> None:
         self._node.cache.release(scope.holder)
@@ -124,7 +149,7 @@ class Session:
     async def _frame(self, message: Message) -> Reply:
         job = self._need_job("frame")
         state, write = fields.text(message, "state"), fields.text(message, "write")
-        fields.integer(message, "frame")
+        number = fields.integer(message, "frame")
         if state == "end":
             self._end(write)
             return {}
@@ -133,16 +158,18 @@ class Session:
         outputs = locate_outputs(job, fields.pairs(message, "outputs"))
         self._end(write)
         places = self._node.outputs.begin(job, self.number, write, outputs, keep=state == "resume")
-        self._open(write, outputs)
+        self._open(write, outputs, number)
+        if self._ahead is not None:
+            self._node.prefetcher.begun(self._ahead, number)
         return {"outputs": [str(place) for place in places]}
 
-    def _open(self, write: str, outputs: list[Output]) -> None:
+    def _open(self, write: str, outputs: list[Output], number: int) -> None:
         self._scopes_opened += 1
         urls = frozenset(url for _, url in outputs)
         ended = self._ended.pop(write, None)
         earlier = ended.inputs if ended is not None and ended.outputs == urls else {}
-        scope = Scope(f"{self.number}/{self._scopes_opened}", self._attempt.tally)
-        self._frames[write] = _Frame(scope, urls, earlier)
+        scope = Scope(f"{self.number}/{self._scopes_opened}", self._attempt.tally, self._ahead)
+        self._frames[write] = _Frame(scope, urls, number, earlier)
 
     def _end(self, write: str) -> None:
         frame = self._frames.pop(write, None)
@@ -150,6 +177,8 @@ class Session:
             return
         self._release(frame.scope)
         job = self._need_job("frame")
+        if self._ahead is not None:
+            self._ahead.learn(frame.number, filter(job.is_unplanned, frame.scope.inputs))
         if any(self._node.outputs.holder(job, url) == self.number for url in frame.outputs):
             self._ended[write] = frame
 

@@ -128,6 +128,12 @@ class NodeCache:
             self._hits += 1
         return path
 
+    def has(self, object_id: ObjectId) -> bool:
+        """Whether the object is here or on its way. Changes nothing."""
+        digest = object_id.digest
+        entry = self._index.get(digest)
+        return (entry is not None and entry.boot == self._boot) or digest in self._fetches.flights
+
     async def acquire(self, holder: str, info: ObjectInfo, priority: Priority = Priority.DEMAND) -> Acquired:
         """Bring the object here if it is not, and lease it for `holder` until `release`; ``""`` leases nothing.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -78,13 +78,14 @@ class Link:
     task: int
     attempt: int
 
-    def client(self, *, takeover_seconds: float, call_seconds: float) -> Client:
+    def client(self, *, takeover_seconds: float, call_seconds: float, frames: Sequence[int] = ()) -> Client:
         return Client(
             str(self.socket),
             str(self.home),
             self.task,
             self.attempt,
             role="worker",
+            frames=frames,
             takeover_seconds=takeover_seconds,
             call_seconds=call_seconds,
         )

@@ -192,8 +192,9 @@ class _TaskRun:
         if not self._frames:
             return None
         renderer = self._options.renderer or self._find_renderer()
-        patience = {"takeover_seconds": TAKEOVER_SECONDS, "call_seconds": PATIENCE_SECONDS}
-        with contextlib.closing(link.client(**patience)) as client:
+        with contextlib.closing(
+            link.client(takeover_seconds=TAKEOVER_SECONDS, call_seconds=PATIENCE_SECONDS, frames=self._frames)
+        ) as client:
             client.connect()
             script = place_script(self._reader.store, link.home, self._spec, Path(client.view))
         request = renderer_request(
