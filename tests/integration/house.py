@@ -100,7 +100,8 @@ deadline = 20.0
         """Render straight from local files without this project, take the frames away, and hide the show."""
         span = frames or f"{FIRST}-{FIRST + self.frames - 1}"
         argv = [sys.executable, "-m", "jit_render.render.standin", "-x", "-F", span, str(self.script)]
-        subprocess.run(argv, check=True, env=self.env, capture_output=True, cwd=self.root)
+        done = subprocess.run(argv, env=self.env, capture_output=True, text=True, cwd=self.root)
+        assert done.returncode == 0, done.stdout + done.stderr
         files = [path for path in self.outputs.rglob("*") if path.is_file()]
         found = {_label(path, self.outputs): path.read_bytes() for path in files}
         for path in files:
