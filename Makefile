@@ -11,9 +11,18 @@ FORCE ?=
 
 .PHONY: demo test check bench clean
 
+# Debian's packages, where no Python 3.11 with venv is there and we are allowed to install them.
 define make_venv
-	@if [ -z "$(PYTHON)" ]; then echo "jit-render needs Python 3.11 or later with venv: apt-get install python3 python3-venv" >&2; exit 2; fi
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@if [ -z "$(PYTHON)" ]; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "Installing Debian's python3 and python3-venv ..."; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3 python3-venv >/dev/null; \
+		else \
+			echo "jit-render needs Python 3.11 or later with venv; ask an administrator for: apt-get install python3 python3-venv" >&2; \
+			exit 2; \
+		fi; \
+	fi
+	@test -x $(BIN)/python || $(or $(PYTHON),/usr/bin/python3) -m venv $(VENV)
 endef
 
 $(VENV)/.render: pyproject.toml constraints.txt
@@ -39,7 +48,7 @@ check: $(VENV)/.test
 	$(BIN)/lint-imports
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n $(or $(JOBS),3) --dist worksteal $(ARGS)
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks all --quick --json $(DEMO)/bench.json
