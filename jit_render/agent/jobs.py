@@ -157,5 +157,5 @@ class Jobs:
             where = ".".join(str(part) for part in first["loc"])
             raise JobError(f"{url} cannot be read ({where}: {first['msg']}); is this release older than it?") from None
         place = script_place(spec.path_map, spec.script_source, spec.script_name)
-        planned = PlannedInputs(JobPaths(home), self._store, self._threads) if spec.planned else None
+        planned = PlannedInputs(home / spec.inputs, self._store, self._threads) if spec.inputs else None
         return Job(home, spec.id, spec.path_map, spec.latest, self._view, place, spec.tasks(), planned)

@@ -13,15 +13,12 @@ from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Executor
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from jit_render.model import manifest
 from jit_render.model.identity import ObjectInfo, ObjectUrl
 from jit_render.model.volume import Volume, read_volume
 from jit_render.store.port import Store
-
-if TYPE_CHECKING:
-    from jit_render.model.job import JobPaths
 
 _T = TypeVar("_T")
 
@@ -29,8 +26,8 @@ _T = TypeVar("_T")
 class PlannedInputs:
     """The manifest of one job. Every method is called on the loop's thread. Raises StoreError, JobError."""
 
-    def __init__(self, paths: JobPaths, store: Store, threads: Executor) -> None:
-        self._paths = paths
+    def __init__(self, index: ObjectUrl, store: Store, threads: Executor) -> None:
+        self._place = index
         self._store = store
         self._threads = threads
         self._known: dict[ObjectUrl, ObjectInfo] = {}
@@ -51,8 +48,7 @@ class PlannedInputs:
         await asyncio.gather(*(asyncio.shield(task) for task in self._reading.values()), return_exceptions=True)
         info = self._known.get(url)
         if info is None:
-            place = self._paths.inputs_volume("where")
-            where = await self._once("where", lambda: self._read(place, manifest.read_where))
+            where = await self._once("where", self._read_where)
             await self._load_volumes(where.volumes_of(url))
             info = self._known.get(url)
         return info
@@ -72,14 +68,19 @@ class PlannedInputs:
         await self._load_volumes((await self._index()).volumes_for(frames))
 
     async def _index(self) -> manifest.Index:
-        return await self._once("index", lambda: self._read(self._paths.inputs, manifest.read_index))
+        return await self._once("index", lambda: self._read(self._place, manifest.read_index))
+
+    async def _read_where(self) -> manifest.Where:
+        index = await self._index()
+        return await self._read(self._place.parent / index.place("where"), manifest.read_where)
 
     async def _load_volumes(self, numbers: Iterable[int]) -> None:
         missing = [number for number in numbers if number not in self._volumes]
         await asyncio.gather(*(self._once(number, partial(self._load_volume, number)) for number in missing))
 
     async def _load_volume(self, number: int) -> None:
-        volume = await self._read(self._paths.inputs_volume(number), partial(read_volume, number))
+        index = await self._index()
+        volume = await self._read(self._place.parent / index.place(number), partial(read_volume, number))
         self._known.update((info.url, info) for info in volume.objects)
         self._volumes[number] = volume
 

@@ -3,7 +3,7 @@
 Layout under ``<state>/jobs/<job id>/`` (see `JobPaths`); JSON, UTF-8, one object each::
 
     job.json                               JobSpec, created once
-    inputs.json, inputs/*.json.gz          the pinned inputs (`model.manifest`), created before it
+    inputs.json, inputs/<digest>/…         the pinned inputs (`model.manifest`), created before it
     script/<name>                          the script as submitted
     frames/<write>/<view>/<frame>.json     CommitRecord, created once: the first attempt wins
     attempts/<task>/<n>.json               AttemptRecord, rewritten by its own worker only
@@ -101,8 +101,9 @@ class JobSpec(_Record):
     allow_missing: bool = False
     latest: bool = False
     """Follow overwrites instead of reading one version for the whole job."""
-    planned: bool = False
-    """``inputs.json`` says which version of each planned input is read, and which frame reads it."""
+    inputs: str = ""
+    """The object beside this one that says which version of each planned input is read by which frame (``inputs.json``
+    unless an interrupted submission has left another one); empty: the job was submitted without a plan."""
     inputs_missing: int = 0
     """Planned inputs that the bucket lacked when the job was submitted all the same (``allow_missing``)."""
     budgets: Budgets = Budgets()
@@ -237,10 +238,6 @@ class JobPaths:
     @property
     def inputs(self) -> ObjectUrl:
         return self.home / "inputs.json"
-
-    def inputs_volume(self, number: int | str) -> ObjectUrl:
-        """A volume of the manifest by its number, or ``where``."""
-        return self.home / "inputs" / f"{number}.json.gz"
 
     @property
     def cancelled(self) -> ObjectUrl:

@@ -3,10 +3,12 @@
 Written at submit, before ``job.json``; never changed. It must stay small (10,000 frames of 200 files), and a worker
 must not read what other frames need. So it is an index and *volumes*::
 
-    inputs.json             how many objects, which volumes a frame needs, the nodes that read
-    inputs/where.json.gz    which volumes hold which names: for a name that no plan foresaw for the frame
-    inputs/0.json.gz        what many parts of the job need: stills, look-up tables; only where there are such
-    inputs/1.json.gz …      one part of the job each, some whole tasks: its frames, and what they need first
+    inputs.json                     how many objects, which volumes a frame needs, the nodes that read
+    inputs/<digest>/where.json.gz   which volumes hold which names: for a name that no plan foresaw for the frame
+    inputs/<digest>/0.json.gz       what many parts of the job need, as stills; only where there are such
+    inputs/<digest>/1.json.gz …     one part of the job each, some whole tasks: its frames, and what they need first
+
+The digest is of the volumes' bytes, so that two submissions at the same time cannot mix theirs.
 
 Each object stands in one volume. What one part needs is in its own; what a few need, as a clip that is echoed some
 frames later, in the first one's, which the others read as well; the rest is volume 0. Objects are numbered through
@@ -16,6 +18,7 @@ all volumes, and a frame's objects are ranges of numbers. How a volume is writte
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -58,10 +61,16 @@ class Part:
 class Index:
     """What ``inputs.json`` says."""
 
+    folder: str
+    """Where the volumes are, below the job's own folder."""
     objects: int
     size_bytes: int
     parts: tuple[Part, ...]
     nodes: tuple[PlannedNode, ...] = ()
+
+    def place(self, volume: int | str) -> str:
+        """A volume's name below the job's folder."""
+        return f"{self.folder}/{volume}.json.gz"
 
     def part_of(self, frame: int) -> Part | None:
         return next((part for part in self.parts if frame in part), None)
@@ -89,12 +98,12 @@ class Encoded:
     """A manifest as it is stored."""
 
     index: bytes
-    where: bytes
-    volumes: Mapping[int, bytes]
+    parts: Mapping[str, bytes]
+    """By their names below the job's folder."""
 
     @property
     def size_bytes(self) -> int:
-        return len(self.index) + len(self.where) + sum(map(len, self.volumes.values()))
+        return len(self.index) + sum(map(len, self.parts.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +126,7 @@ def read_index(data: bytes, shown: str) -> Index:
         if table["schema_version"] != SCHEMA_VERSION:
             raise unreadable(shown, f"schema version {table['schema_version']}")
         return Index(
+            folder=str(table["folder"]),
             objects=int(table["objects"]),
             size_bytes=int(table["size_bytes"]),
             parts=tuple(Part(as_runs(part["frames"]), tuple(part["volumes"])) for part in table["parts"]),
@@ -167,10 +177,14 @@ class _Encoder:
             count += len(positions)
         objects = self.manifest.objects
         packed = {
-            volume: pack_volume(starts[volume], [objects[position] for position in positions], self._frames(volume))
+            str(volume): pack_volume(
+                starts[volume], [objects[position] for position in positions], self._frames(volume)
+            )
             for volume, positions in volumes.items()
         }
-        return Encoded(self._index(needed), self._where(volumes), packed)
+        packed["where"] = self._where(volumes)
+        folder = f"inputs/{hashlib.sha256(b''.join(packed.values())).hexdigest()[:16]}"
+        return Encoded(self._index(folder, needed), {f"{folder}/{name}.json.gz": data for name, data in packed.items()})
 
     def _ordered(self, homes: list[int]) -> dict[int, list[int]]:
         """The positions of each volume's objects, strand by strand. Every part has a volume."""
@@ -222,13 +236,14 @@ class _Encoder:
                     spans.append([volume, number, number])
         return pack({"strands": strands})
 
-    def _index(self, needed: list[list[int]]) -> bytes:
+    def _index(self, folder: str, needed: list[list[int]]) -> bytes:
         parts = [
             {"frames": runs_of(sorted(frames)), "volumes": volumes}
             for frames, volumes in zip(self.parts, needed, strict=True)
         ]
         table = {
             "schema_version": SCHEMA_VERSION,
+            "folder": folder,
             "objects": len(self.manifest.objects),
             "size_bytes": sum(info.size_bytes for info in self.manifest.objects),
             "parts": parts,
