@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 
-from jit_render.model.errors import JitRenderError, from_kind
+from jit_render.model.errors import CacheUnusable, JitRenderError, from_kind
 from jit_render.model.frames import spell
 from jit_render.model.job import CommitKey, FailureClass
 from jit_render.render.lines import class_of, one_line, signal_name
@@ -16,6 +17,7 @@ from nuke_callbacks.failures import missing_told
 DONE, RENDER_FAILED, WRONG_USAGE, INPUT_MISSING, TRY_AGAIN = 0, 1, 2, 3, 75
 MOST_TOLD = 50_000  # characters of a list of absent inputs; people want all of them
 
+_UNWRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST}
 _EXIT_CODES = {
     FailureClass.PREEMPTED: TRY_AGAIN,
     FailureClass.LICENCE: TRY_AGAIN,
@@ -44,6 +46,14 @@ def of_error(error: JitRenderError) -> Outcome:
     """The outcome of an error that kept the task from rendering."""
     exit_code = WRONG_USAGE if error.exit_code == WRONG_USAGE else _EXIT_CODES[class_of(error.kind)]
     return Outcome(class_of(error.kind), one_line(str(error), 2000), exit_code)
+
+
+def of_disk(cache: Path, error: OSError) -> Outcome:
+    """The outcome of a cache that the worker itself cannot write to; only a full disk may mend itself."""
+    said = f"cache {cache}: {error.strerror or error}"
+    if error.errno in _UNWRITABLE:
+        return of_error(CacheUnusable(f"{said}; set cache.root to a folder that this user can write."))
+    return failed(FailureClass.NODE, f"{said}; free space on its disk, or set cache.root to a folder on another one.")
 
 
 def of_render(ended: Ended) -> Outcome:

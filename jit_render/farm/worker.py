@@ -141,7 +141,7 @@ class _TaskRun:
         except JitRenderError as error:
             outcome = outcomes.of_error(error)
         except OSError as error:
-            outcome = outcomes.failed(FailureClass.NODE, f"{self._cache}: {error}; is its disk full or read-only?")
+            outcome = outcomes.of_disk(self._cache, error)
         except Exception as error:
             traceback.print_exc()
             outcome = outcomes.failed(FailureClass.NODE, f"the worker itself failed: {error!r}")

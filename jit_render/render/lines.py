@@ -26,6 +26,7 @@ _LICENCE = re.compile(
     re.IGNORECASE,
 )
 _MEMORY = re.compile(r"out of memory|cannot allocate memory|std::bad_alloc|oom-kill|MemoryError", re.IGNORECASE)
+_DISK = re.compile(r"no space left on device|\bdisk (?:is )?full\b|disk quota exceeded", re.IGNORECASE)
 _COMPLAINT = re.compile(r"^\s*(?:\[.*?\]\s*)?(?:ERROR|RuntimeError|Traceback|.*\berror:)", re.IGNORECASE)
 
 _NODE = {"AgentError", "AgentLost", "OutputBusy", "ProtocolError", "CacheError", "CacheLocked", "CacheUnusable"}
@@ -81,6 +82,8 @@ def verdict(exit_code: int, failures: tuple[Failed, ...], tail: str) -> Verdict:
         return Verdict(exit_code, FailureClass.LICENCE, "no licence was free; it is tried again.")
     if _MEMORY.search(tail):
         return Verdict(exit_code, FailureClass.OUT_OF_MEMORY, f"the renderer ran out of memory: {last_words(tail)}")
+    if _DISK.search(tail):
+        return Verdict(exit_code, FailureClass.NODE, f"the node's disk is full: {last_words(tail)}")
     name = signal_name(exit_code)
     if name == "SIGKILL":
         return Verdict(exit_code, FailureClass.OUT_OF_MEMORY, "the renderer was killed, as the kernel does for memory.")

@@ -133,7 +133,7 @@ def _tell_worker(error: JitRenderError) -> None:
 
 def _failed(message: str, script: Path) -> int:
     line = " ".join(message.split())
-    _say(f"ERROR: {line}" if script.name in line else f"ERROR: {script}: {line}")
+    _say(f"ERROR: {line}" if script.name in line else f"ERROR: {script.name}: {line}")
     return 1
 
 

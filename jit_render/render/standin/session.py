@@ -165,7 +165,11 @@ class Session:
             if source is None:
                 raise call.failed("nothing is connected to it.")
             images[view] = self._engine.pull(source, frame, view)
-        writer.write(path, images, _channels(call, images), options)
+        names = _channels(call, images)
+        try:
+            writer.write(path, images, names, options)
+        except RenderError as error:
+            raise call.failed(str(error)) from None
 
     def _callback(self, kind: str, write: Node) -> None:
         try:

@@ -5,6 +5,9 @@ A file is written under ``<name>.tmp`` beside its final name and renamed when co
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +78,7 @@ def write(path: str, images: Mapping[str, Image], names: Sequence[str], options:
         done = output.open(temporary, spec) and output.write_image(pixels) and output.close()
         if not done:
             said = " ".join(str(output.geterror()).split()) or "the file system refused it"
-            raise RenderError(f"{path} cannot be written: {said}")
+            raise RenderError(f"{path} cannot be written: {_full_disk(temporary, pixels.nbytes) or said}")
         if options.file_type == "dpx":
             _forget_names(temporary)
         Path(temporary).replace(path)
@@ -83,6 +86,12 @@ def write(path: str, images: Mapping[str, Image], names: Sequence[str], options:
         raise RenderError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def _full_disk(path: str, needed_bytes: int) -> str:
+    """What to say when the disk is full; empty when it is not. The library does not hand on the system's reason."""
+    free_bytes = shutil.disk_usage(Path(path).parent).free
+    return f"{os.strerror(errno.ENOSPC)} ({free_bytes // 1024} KiB free)" if free_bytes < needed_bytes else ""
 
 
 def _extension(file_type: str) -> str:
