@@ -10,11 +10,12 @@ reused: their records cannot name the file that was not there then and may be th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from jit_render.farm.pinning import index_of, pinned
 from jit_render.farm.records import JobReader, concurrently, encode, task_of
-from jit_render.model.errors import ObjectNotFound, PreconditionFailed
+from jit_render.model.errors import JobError, ObjectNotFound, PreconditionFailed
 from jit_render.model.frames import FrameSet
 from jit_render.model.identity import ObjectUrl
 from jit_render.model.job import CommitKey, CommitRecord
@@ -26,9 +27,9 @@ FEW_IN_A_FOLDER = 3  # so many objects are asked for one by one; a folder may ho
 class Generations:
     """The live generation of objects, remembered for one decision."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, known: Mapping[ObjectUrl, str] | None = None) -> None:
         self._store = store
-        self._known: dict[ObjectUrl, str | None] = {}
+        self._known: dict[ObjectUrl, str | None] = dict(known or {})
 
     def of(self, url: ObjectUrl) -> str | None:
         """None: it is not there. Only for URLs that were looked up."""
@@ -97,6 +98,19 @@ def _versions(record: CommitRecord) -> list[tuple[ObjectUrl, str]]:
     return outputs + [(ObjectUrl.parse(source.url), source.generation) for source in record.inputs]
 
 
+def pins_are_live(job: JobReader, frames: Iterable[int], generations: Generations) -> bool:
+    """Whether `frames` of `job` would read what is live now. A job without pins settles that as it goes."""
+    spec = job.spec()
+    if not spec.inputs or spec.latest:
+        return True
+    try:
+        inputs = frozenset().union(*pinned(job, index_of(job), frames).values())
+    except (ObjectNotFound, JobError):
+        return False  # it could not render without them
+    generations.look_up(info.url for info in inputs)
+    return all(generations.of(info.url) == info.id.generation for info in inputs)
+
+
 def adopt(store: Store, job: JobReader, frames: dict[int, tuple[JobReader, tuple[CommitRecord, ...]]]) -> int:
     """Create commit records in `job` for `frames` that other jobs rendered; how many frames were adopted."""
     tasks = task_of(job.spec())
@@ -113,4 +127,3 @@ def adopt(store: Store, job: JobReader, frames: dict[int, tuple[JobReader, tuple
 
     concurrently(write, [(source, record) for source, records in frames.values() for record in records])
     return len(frames)
-
