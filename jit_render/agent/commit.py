@@ -1,13 +1,23 @@
-"""The commit record of a frame: created once, only after its outputs are in the bucket."""
+"""The commit record of a frame: created once, only after its outputs are in the bucket.
+
+A record names a version of everything that was read. An output of the same job that was read back before it was in the
+bucket had none then; it is looked up now, and it counts as that version if it holds the bytes that were read. If it
+does not (its upload failed, or another attempt's bytes won), the record names no version, and the frame is not reused.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from jit_render.agent.spool import Entry
+from jit_render.agent.spool import Entry, ReadBack
 from jit_render.model.errors import ObjectNotFound, PreconditionFailed
 from jit_render.model.identity import ObjectInfo, ObjectUrl
+from jit_render.store.crc import Crc32c
 from jit_render.store.port import ABSENT, Store
+
+LOST = ""
+"""Instead of a generation: what was read is in the bucket no more, or never was."""
 
 # model.job is imported where it is used: a starting agent need not wait for it.
 
@@ -20,7 +30,8 @@ def commit(store: Store, entry: Entry, stored: Sequence[ObjectInfo], now: float)
     from jit_render.model.job import CommitKey, CommitRecord, InputRecord, JobPaths, OutputRecord
 
     paths = JobPaths(ObjectUrl.parse(entry.attempt.job))
-    inputs = tuple(InputRecord(url=url, generation=generation) for url, generation in entry.inputs)
+    read = [*entry.inputs, *((str(one.url), _version(store, one)) for one in entry.own)]
+    inputs = tuple(InputRecord(url=url, generation=generation) for url, generation in read)
     for write, view, frame in entry.keys:
         outputs = tuple(
             OutputRecord(
@@ -49,6 +60,25 @@ def commit(store: Store, entry: Entry, stored: Sequence[ObjectInfo], now: float)
             store.write(paths.commit(key), record.model_dump_json().encode(), if_generation=ABSENT)
         except PreconditionFailed:
             continue
+
+
+def _version(store: Store, one: ReadBack) -> str:
+    found = find(store, one.url)
+    same = found is not None and (found.size_bytes, found.crc32c) == (one.size_bytes, one.crc32c)
+    return found.id.generation if found is not None and same else LOST
+
+
+def find(store: Store, url: ObjectUrl) -> ObjectInfo | None:
+    """What is at `url` now, with its crc32c even where the backend keeps none. In a thread."""
+    try:
+        found = store.stat(url)
+        if found.crc32c is not None:
+            return found
+        crc = Crc32c()
+        store.download(found, crc.update)
+    except ObjectNotFound:
+        return None
+    return replace(found, crc32c=crc.value)
 
 
 def is_committed(store: Store, entry: Entry) -> bool:

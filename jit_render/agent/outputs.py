@@ -25,7 +25,7 @@ from pathlib import Path
 
 from jit_render.agent.attempts import AttemptKey
 from jit_render.agent.jobs import Job
-from jit_render.agent.spool import Entry, Spool, SpoolFile
+from jit_render.agent.spool import Entry, ReadBack, Spool, SpoolFile
 from jit_render.model.errors import (
     CacheError,
     HostilePath,
@@ -55,6 +55,8 @@ class Publication:
     outputs: tuple[Output, ...]
     inputs: tuple[tuple[str, str], ...]
     render_seconds: float
+    own: tuple[ReadBack, ...] = ()
+    """What it read of the job's own outputs before they were in the bucket."""
 
 
 @dataclass(slots=True)
@@ -204,6 +206,7 @@ def _draft(publication: Publication, group: _Group, places: dict[ObjectUrl, Path
         views=tuple(group.views),
         files=files,
         inputs=list(publication.inputs),
+        own=list(publication.own),
         render_seconds=publication.render_seconds,
         host=socket.gethostname(),
     )

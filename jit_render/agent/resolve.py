@@ -25,6 +25,7 @@ from jit_render.agent.answers import Answer
 from jit_render.agent.jobs import Job, Located
 from jit_render.agent.outputs import Outputs, is_left_whole, is_link_to, make_folder, put_link, remove_incomplete
 from jit_render.agent.scope import Scope
+from jit_render.agent.spool import ReadBack
 from jit_render.agent.uploads import Uploads
 from jit_render.cache import NodeCache, Priority
 from jit_render.model.clock import Clock
@@ -181,6 +182,9 @@ class Resolver:
                 info = info or await self.look(job, url)
                 path = await self._acquire(asker, info)
             except ObjectNotFound:
+                asker.scope.absent.add(url)
+                if job.latest:
+                    job.view.hide(job.id, url)  # an older version may still be shown there
                 return answers.absent(name, located.place, url)
             except GenerationGone:
                 assert info is not None
@@ -253,6 +257,7 @@ class Resolver:
                     make_folder(place.parent)
                     put_link(place, spooled.path)
                 self._uploads.lease(spooled, asker.scope.holder)
+                asker.scope.own[url] = ReadBack(url, spooled.size_bytes, spooled.crc32c)
                 return answers.local(name, place, url, leased=True)
             if await self._is_left_whole(job, url, place):
                 return answers.local(name, place, url, leased=False)
@@ -261,6 +266,7 @@ class Resolver:
             path = await self._acquire(asker, info)
         except ObjectNotFound:
             if must_exist:
+                asker.scope.absent.add(url)
                 return answers.absent(name, place, url)
             make_folder(place.parent)
             return answers.local(name, place, url, leased=False)

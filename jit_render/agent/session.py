@@ -20,10 +20,10 @@ from jit_render.agent.fields import Message
 from jit_render.agent.jobs import Job
 from jit_render.agent.outputs import Output, Publication, locate_outputs
 from jit_render.agent.resolve import Asker
-from jit_render.agent.scope import Scope
+from jit_render.agent.scope import Scope, read_in
 from jit_render.agent.spool import Entry
 from jit_render.model.errors import ProtocolError, from_kind
-from jit_render.model.identity import ObjectInfo, ObjectUrl
+from jit_render.model.identity import ObjectUrl
 
 if TYPE_CHECKING:
     from jit_render.agent.node import Node
@@ -38,12 +38,12 @@ class _Frame:
     scope: Scope
     outputs: frozenset[ObjectUrl]
     number: int
-    earlier: dict[ObjectUrl, ObjectInfo] = field(default_factory=dict)
-    """What was read for the frames before this one that are in the same, unpublished file (a movie)."""
+    earlier: list[Scope] = field(default_factory=list)
+    """Those of the frames before this one that are in the same, unpublished file (a movie)."""
 
     @property
-    def inputs(self) -> dict[ObjectUrl, ObjectInfo]:
-        return self.earlier | self.scope.inputs
+    def scopes(self) -> list[Scope]:
+        return [*self.earlier, self.scope]
 
 
 class Session:
@@ -167,7 +167,7 @@ class Session:
         self._scopes_opened += 1
         urls = frozenset(url for _, url in outputs)
         ended = self._ended.pop(write, None)
-        earlier = ended.inputs if ended is not None and ended.outputs == urls else {}
+        earlier = ended.scopes if ended is not None and ended.outputs == urls else []
         scope = Scope(f"{self.number}/{self._scopes_opened}", self._attempt.tally, self._ahead)
         self._frames[write] = _Frame(scope, urls, number, earlier)
 
@@ -203,16 +203,15 @@ class Session:
         check_keys(job.home, write, sorted({view for view, _ in outputs}), frames)
         urls = frozenset(url for _, url in outputs)
         held = [scope for scope in (self._ended.get(write), self._frames.get(write)) if scope is not None]
-        inputs = dict(self._scope.inputs)
-        for one in held:
-            if one is self._frames.get(write) or one.outputs == urls:
-                inputs |= one.inputs
+        frames_of = [one for one in held if one is self._frames.get(write) or one.outputs == urls]
+        inputs, own = read_in(self._scope, [scope for one in frames_of for scope in one.scopes])
         return Publication(
             attempt=self._attempt.key,
             write=write,
             frames=frames,
             outputs=outputs,
-            inputs=tuple(sorted((str(info.url), info.id.generation) for info in inputs.values())),
+            inputs=inputs,
+            own=own,
             render_seconds=fields.number(message, "seconds", 0.0),
         )
 

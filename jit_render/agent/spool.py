@@ -51,6 +51,15 @@ class SpoolFile:
     condition: str = ABSENT
 
 
+@dataclass(frozen=True, slots=True)
+class ReadBack:
+    """An output of the job that one of its own frames read before it was in the bucket, known by its bytes."""
+
+    url: ObjectUrl
+    size_bytes: int
+    crc32c: int
+
+
 @dataclass(slots=True)
 class Entry:
     """Files that are committed together: when all are in the bucket, each of `views` is done for each of `frames`."""
@@ -62,13 +71,18 @@ class Entry:
     views: tuple[str, ...]
     files: list[SpoolFile]
     inputs: list[tuple[str, str]] = field(default_factory=list)
-    """(URL, generation) of what was read for it."""
+    """(URL, generation) of what was read for it, or found absent; `own` is what had no version yet."""
+    own: list[ReadBack] = field(default_factory=list)
     render_seconds: float = 0.0
     host: str = ""
 
     @property
     def job_id(self) -> str:
         return ObjectUrl.parse(self.attempt.job).name
+
+    @property
+    def urls(self) -> set[ObjectUrl]:
+        return {file.url for file in self.files}
 
     @property
     def size_bytes(self) -> int:
@@ -88,6 +102,7 @@ class Entry:
             "frames": self.frames,
             "views": self.views,
             "inputs": self.inputs,
+            "own": [[str(one.url), one.size_bytes, one.crc32c] for one in self.own],
             "render_seconds": self.render_seconds,
             "host": self.host,
             "files": [
@@ -128,6 +143,7 @@ class Entry:
             views=tuple(data["views"]),
             files=files,
             inputs=[(url, generation) for url, generation in data["inputs"]],
+            own=[ReadBack(ObjectUrl.parse(url), int(size), int(crc)) for url, size, crc in data.get("own", ())],
             render_seconds=float(data["render_seconds"]),
             host=str(data["host"]),
         )

@@ -25,15 +25,15 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from jit_render.agent.attempts import Attempt, Ledger, UploadFailure
-from jit_render.agent.commit import commit, is_committed
+from jit_render.agent.commit import commit, find, is_committed
 from jit_render.agent.outputs import is_link_to
 from jit_render.agent.settings import AgentSettings
 from jit_render.agent.spool import Entry, Spool, SpoolFile
 from jit_render.cache import NodeCache
 from jit_render.model.clock import Clock
-from jit_render.model.errors import CacheError, ChecksumMismatch, JitRenderError, ObjectNotFound, PreconditionFailed
+from jit_render.model.errors import CacheError, ChecksumMismatch, JitRenderError, PreconditionFailed
 from jit_render.model.identity import ObjectInfo, ObjectUrl
-from jit_render.store.crc import Crc32c, crc32c_of_file
+from jit_render.store.crc import crc32c_of_file
 from jit_render.store.port import ABSENT, Store
 
 LOG = logging.getLogger(__name__)
@@ -143,9 +143,7 @@ class Uploads:
         wait = self._settings.retry_seconds
         while True:
             try:
-                async with self._slots:
-                    pending.running = True
-                    stored = await self._in_thread(lambda: self._upload_and_commit(entry))
+                stored = await self._upload_and_commit(entry)
                 await self._finish(pending, stored)
                 return
             except JitRenderError as error:
@@ -166,8 +164,19 @@ class Uploads:
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    def _upload_and_commit(self, entry: Entry) -> list[ObjectInfo]:
-        """In a thread: the version of each file that is committed, ours or an earlier attempt's."""
+    async def _upload_and_commit(self, entry: Entry) -> list[ObjectInfo]:
+        """The version of each file that is committed, ours or an earlier attempt's.
+
+        What the entry read of its job's own outputs is brought first, so that the record can name its version. Only
+        older entries are waited for, which wait for none that is younger.
+        """
+        read = {one.url for one in entry.own}
+        await self.wait_for(lambda other: other.name < entry.name and not read.isdisjoint(other.urls))
+        async with self._slots:
+            self._pending[entry.name].running = True
+            return await self._in_thread(lambda: self._in_bucket(entry))
+
+    def _in_bucket(self, entry: Entry) -> list[ObjectInfo]:
         stored = [self._upload(entry, file) for file in entry.files]
         commit(self._store, entry, stored, self._clock.wall())
         return stored
@@ -200,7 +209,7 @@ class Uploads:
                 ) from None
             except PreconditionFailed:
                 file.session = None
-                found = self._found(file)
+                found = find(self._store, file.url)
                 if found is None:
                     file.condition = ABSENT
                 elif is_same(found, file) or found.writer == entry.job_id or is_committed(self._store, entry):
@@ -211,18 +220,6 @@ class Uploads:
             f"{file.url} was changed by somebody else {MOST_REPLACEMENTS} times while it was being replaced; "
             "end the other writer, then render the frame again."
         )
-
-    def _found(self, file: SpoolFile) -> ObjectInfo | None:
-        """What is in the bucket, with its crc32c even where the backend keeps none."""
-        try:
-            found = self._store.stat(file.url)
-            if found.crc32c is not None:
-                return found
-            crc = Crc32c()
-            self._store.download(found, crc.update)
-        except ObjectNotFound:
-            return None
-        return replace(found, crc32c=crc.value)
 
     async def _finish(self, pending: _Pending, stored: list[ObjectInfo]) -> None:
         entry = pending.entry

@@ -71,6 +71,14 @@ class ViewTree:
         self._record(place, aim)
         return path
 
+    def hide(self, job_id: str, url: ObjectUrl) -> None:
+        """Take away the link at the place of `url`, if one is there."""
+        place = str(self.place(job_id, url))
+        self._forget(place)
+        if files.is_link(place):
+            with contextlib.suppress(OSError):
+                Path(place).unlink()
+
     def url_of(self, job_id: str, name: str) -> ObjectUrl | None:
         """The object seen at `name`; None outside this job's tree. Raises HostilePath where it leaves its bucket."""
         home = f"{self.home(job_id)}/"

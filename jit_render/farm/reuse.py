@@ -4,8 +4,9 @@ A frame is *already there* when an earlier job of the same fingerprint committed
 names still has the recorded generation in the bucket, and so has every output. Then rendering it again would give
 the same pixels. Generations are asked for folder by folder: a listing answers for a whole sequence at once.
 
-A movie holds all its frames in one file, so it is reused whole or not at all. Jobs that may miss inputs are not
-reused: their records cannot name the file that was not there then and may be there now.
+What was absent when the frame was rendered must still be absent, unless the job made it itself later. What the
+frame read of the job's own outputs must be of frames that stay, too: those of another frame are about to change.
+A movie holds all its frames in one file, so it is reused whole or not at all.
 """
 
 from __future__ import annotations
@@ -76,20 +77,39 @@ def still_valid(job: JobReader, frames: FrameSet, generations: Generations) -> V
     keys = [key for frame in asked for key in spec.commits(frame)]
     records = job.commit_records(job.committed_of(keys))
     generations.look_up(url for record in records.values() for url, _ in _versions(record))
-    good = {key for key, record in records.items() if _is_unchanged(record, generations)}
-    valid = {
-        frame: tuple(records[key] for key in spec.commits(frame))
-        for frame in asked
-        if all(key in good for key in spec.commits(frame))
-    }
+    made = {ObjectUrl.parse(output.url) for record in records.values() for output in record.outputs}
+    good = {key for key, record in records.items() if _is_unchanged(record, generations, made)}
+    whole = {frame for frame in asked if all(key in good for key in spec.commits(frame))}
+    staying = _without_followers(whole, list(records.values()))
+    valid = {frame: tuple(records[key] for key in spec.commits(frame)) for frame in asked if frame in staying}
     is_movie = any(not write.per_frame for write in spec.writes)
     if is_movie and (len(valid) < len(frames) or set(frames) != set(spec.frame_set)):
         valid = {}
-    return Valid(job, valid, len(good) == len(records))
+    return Valid(job, valid, len(good) == len(records) and staying == whole)
 
 
-def _is_unchanged(record: CommitRecord, generations: Generations) -> bool:
-    return bool(record.outputs) and all(generations.of(url) == generation for url, generation in _versions(record))
+def _is_unchanged(record: CommitRecord, generations: Generations, made: set[ObjectUrl]) -> bool:
+    """`made`: what the job wrote itself; that it was absent at first is no change."""
+    return bool(record.outputs) and all(
+        generations.of(url) == (None if generation == ABSENT else generation)
+        for url, generation in _versions(record)
+        if generation != ABSENT or url not in made
+    )
+
+
+def _without_followers(frames: set[int], records: list[CommitRecord]) -> set[int]:
+    """Those of `frames` that read nothing of what the other frames of the job have written."""
+    staying = set(frames)
+    while True:
+        changing = {output.url for record in records if record.frame not in staying for output in record.outputs}
+        followers = {
+            record.frame
+            for record in records
+            if record.frame in staying and any(source.url in changing for source in record.inputs)
+        }
+        if not followers:
+            return staying
+        staying -= followers
 
 
 def _versions(record: CommitRecord) -> list[tuple[ObjectUrl, str]]:

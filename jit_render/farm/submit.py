@@ -75,13 +75,12 @@ def _try_to_submit(store: Store, submission: Submission, clock: Clock, inputs: I
         generations = Generations(store, inputs.generations() if inputs is not None else {})
         for reader in reversed(mine):
             valid = still_valid(reader, frames, generations)
-            usable = {} if spec.allow_missing else valid.frames
-            if len(usable) == len(frames):
+            if len(valid.frames) == len(frames):
                 return _nothing_to_do(reader, len(frames))
             same_way = reader.spec().latest == spec.latest
             if reader is mine[-1] and same_way and _goes_on(reader, valid, frames, generations, clock):
                 return _resumed(reader, len(valid.frames), len(frames))
-            for frame, records in usable.items():
+            for frame, records in valid.frames.items():
                 adopted.setdefault(frame, (reader, records))
     if any(not write.per_frame for write in spec.writes):
         adopted = {}

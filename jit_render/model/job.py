@@ -146,6 +146,7 @@ class InputRecord(_Record):
 
     url: str
     generation: str
+    """``0``: the bucket had none when the frame asked for it. Empty: the version that was read is in no bucket."""
 
 
 class CommitRecord(_Record):

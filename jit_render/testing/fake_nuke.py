@@ -277,13 +277,15 @@ def _render(nuke: FakeNuke, writes: list[Node], frames: list[int], mischief: Mis
 
 
 def _checksum(nuke: FakeNuke, frame: int) -> int:
-    """Of what all Reads read at this frame; raises for a file that cannot be read."""
+    """Of what all Reads read at this frame; raises for a file that cannot be read, unless `on_error` forgives it."""
     total = Crc32c()
     for read in nuke.script.of_class("Read"):
         for name in nuke.names(read, frame):
             try:
                 total.update(memoryview(Path(nuke.filtered(name)).read_bytes()))
             except OSError as error:
+                if read.knobs.get("on_error", "error") != "error":
+                    continue
                 raise RuntimeError(f"{read.full_name}: {name}: {error.strerror}") from None
     return total.value ^ frame
 

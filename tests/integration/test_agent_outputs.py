@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -286,6 +287,49 @@ def test_an_output_can_be_read_back_before_and_after_its_upload(cloud: Place, gc
     assert talker.ask("stats")["agent"]["cache"]["leased_entries"] == 1
     assert talker.ensure(f"{RENDERS}/a.0001.dpx")[0]["path"] == before["path"]
     assert gcs.count("get", "studio", "renders/a.0001.dpx") == 0
+
+
+def test_the_record_names_what_was_absent_and_the_version_of_what_was_read_back(cloud: Place, gcs: FakeGcs) -> None:
+    gcs.faults.set([Fault(kind=kind, name="renders/a.0001.dpx", times=-1) for kind in ("write", "session")])
+    cloud.start()
+    talker = cloud.talk()
+    render(talker, 1, b"pixels")
+    talker.publish(1, [output(1)])
+    talker.frame("end", 1, [])
+    render(talker, 2, b"more pixels")
+    (read_back, absent) = talker.ensure(f"{RENDERS}/a.0001.dpx", f"{SHOW}/none.exr", write="Write1")
+    assert (read_back["state"], absent["state"]) == ("local", "absent")
+    talker.publish(2, [output(2)])
+    wait_until(lambda: talker.ask("stats")["agent"]["upload_retries"] >= 1, "a retry")
+    assert cloud.records() == []
+    gcs.faults.set([])
+    talker.drain()
+
+    assert [(entry.url, entry.generation) for entry in cloud.record(2).inputs] == [
+        ("gs://studio/show/none.exr", "0"),
+        ("gs://studio/renders/a.0001.dpx", cloud.record(1).outputs[0].generation),
+    ]
+    assert cloud.record(1).inputs == ()
+
+
+def test_what_was_read_back_and_never_reached_the_bucket_has_no_version(cloud: Place, gcs: FakeGcs) -> None:
+    uploads = [Fault(kind=kind, name="renders/a.0001.dpx", times=-1) for kind in ("write", "session")]
+    gcs.faults.set(uploads)
+    cloud.start()
+    talker = cloud.talk()
+    render(talker, 1, b"pixels")
+    talker.publish(1, [output(1)])
+    render(talker, 2, b"more pixels")
+    assert talker.ensure(f"{RENDERS}/a.0001.dpx", write="Write1")[0]["state"] == "local"
+    talker.publish(2, [output(2)])
+    gcs.faults.set([dataclasses.replace(fault, status=403) for fault in uploads])
+    committed, failed = talker.drain()
+
+    assert committed == [["Write1", "main", 2]]
+    assert [kind for _, kind, _ in failed] == ["PermissionDenied"]
+    assert [(entry.url, entry.generation) for entry in cloud.record(2).inputs] == [
+        ("gs://studio/renders/a.0001.dpx", "")
+    ]
 
 
 def test_an_older_jobs_file_is_replaced(cloud: Place, gcs: FakeGcs) -> None:

@@ -256,10 +256,14 @@ def test_a_movie_is_one_task_and_reused_whole_or_not_at_all(make):
     assert (shorter.action, shorter.there) == ("new", 0)
 
 
-def test_a_job_that_may_miss_inputs_is_rendered_again_not_reused(make):
-    studio = make(frames=2)
+def test_a_frame_that_lacked_an_input_is_rendered_again_once_the_input_is_there(make):
+    studio = make(frames=2, script=SCRIPT.replace(" name Read1", " on_error black\n name Read1"))
+    plate = studio.bucket / "assets/plates/plate.0002.bin"
+    pixels = plate.read_bytes()
+    plate.unlink()
     first = studio.submit(allow_missing=True)
-    assert studio.submit(allow_missing=True).action == "resumed"
     assert studio.run(first.home).state == "done"
+    assert studio.submit(allow_missing=True).action == "nothing"
+    plate.write_bytes(pixels)
     again = studio.submit(allow_missing=True)
-    assert (again.action, again.there) == ("new", 0)
+    assert (again.action, again.there) == ("new", 1)

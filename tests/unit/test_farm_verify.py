@@ -81,6 +81,13 @@ class Job:
         key = CommitKey(write="W", view=view, frame=frame)
         self.store.write(self.reader.paths.commit(key), encode(record), if_generation=ABSENT)
 
+    def again(self, frame: int, view: str, source: InputRecord) -> None:
+        """The same frame with one more input in its record."""
+        url = self.reader.paths.commit(CommitKey(write="W", view=view, frame=frame))
+        record = CommitRecord.model_validate_json(self.store.read(url)[0])
+        changed = record.model_copy(update={"inputs": (*record.inputs, source)})
+        self.store.write(url, encode(changed), if_generation=self.store.stat(url).id.generation)
+
     def verify(self):
         scratch = self.folder / "scratch"
         scratch.mkdir(exist_ok=True)
@@ -186,6 +193,32 @@ def test_frames_stay_valid_until_what_they_name_changes(job):
     assert job.valid() == [2, 4]
     job.put("in/lut.cube", b"another lut")
     assert job.valid() == []
+
+
+def test_a_frame_that_lacked_something_is_valid_while_it_is_lacking(job):
+    lacking = InputRecord(url=str(job.url("in/late.exr")), generation=ABSENT)
+    lost = InputRecord(url=str(job.url("in/lut.cube")), generation="")
+    for frame, source in ((1, lacking), (2, lost)):
+        job.again(frame, "left", source)
+    assert job.valid() == [1, 3, 4]
+    job.put("in/late.exr", b"here at last")
+    assert job.valid() == [3, 4]
+
+
+def test_a_frame_follows_what_it_read_of_other_frames_of_its_job(job):
+    for frame in (2, 3, 4):
+        earlier = job.url(f"renders/left/x.{frame - 1:04d}.exr")
+        job.again(frame, "left", InputRecord(url=str(earlier), generation=job.store.stat(earlier).id.generation))
+    assert job.valid() == [1, 2, 3, 4]
+    assert still_valid(job.reader, FrameSet.parse("1-4"), Generations(job.store)).all_committed_are_valid
+    job.put("in/plate.2.exr", b"a new plate")
+    assert job.valid() == [1]
+    assert sorted(still_valid(job.reader, FrameSet.parse("3-4"), Generations(job.store)).frames) == [3, 4]
+
+
+def test_an_output_that_the_job_made_later_was_absent_for_no_change(job):
+    job.again(1, "left", InputRecord(url=str(job.url("renders/left/x.0002.exr")), generation=ABSENT))
+    assert job.valid() == [1, 2, 3, 4]
 
 
 def test_adopted_frames_name_the_job_that_rendered_them(job, tmp_path):
