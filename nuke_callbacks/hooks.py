@@ -69,7 +69,6 @@ class Hooks:
         nuke: Nuke,
         client: Client,
         *,
-        allow_missing: bool = False,
         lookahead: int = 1,
         frames: Sequence[int] = (),
         clock: Callable[[], float] = time.monotonic,
@@ -77,7 +76,6 @@ class Hooks:
         self.client = client
         self.filename_filter = filter_over(client.held, self._ask)
         self._nuke = nuke
-        self._allow_missing = allow_missing
         self._lookahead = lookahead
         self._frames = sorted(frames)
         self._clock = clock
@@ -153,7 +151,7 @@ class Hooks:
     def _missing(self, needed: List[Dependency], said: Mapping[str, Answer], frame: int) -> List[List[Any]]:
         """[node, knob, frame, object] of every required input that the bucket lacks and this script does not write."""
         absent = [entry for entry in needed if entry.is_required and said[entry.name]["state"] == "absent"]
-        if not absent or self._allow_missing:
+        if not absent:
             return []
         made_here = set(surface.outputs_of_script(self._nuke, frame))
         return [
@@ -279,7 +277,6 @@ def install(nuke: Nuke, environ: Mapping[str, str] = os.environ) -> Optional[Hoo
     hooks = Hooks(
         nuke,
         client,
-        allow_missing=environ.get(wire.ALLOW_MISSING_VARIABLE, "") == "1",
         lookahead=_number(environ.get(wire.LOOKAHEAD_VARIABLE), 1),
         frames=[_number(part, 0) for part in environ.get(wire.FRAMES_VARIABLE, "").split(",") if part.strip()],
     )

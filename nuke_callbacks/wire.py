@@ -63,7 +63,6 @@ SOCKET_VARIABLE = "JIT_RENDER_SOCKET"  # path of the agent's socket; unset on an
 JOB_VARIABLE = "JIT_RENDER_JOB"  # URL of the job's folder
 TASK_VARIABLE = "JIT_RENDER_TASK"
 ATTEMPT_VARIABLE = "JIT_RENDER_ATTEMPT"
-ALLOW_MISSING_VARIABLE = "JIT_RENDER_ALLOW_MISSING"  # "1": absent inputs are left to the node's on_error
 LOOKAHEAD_VARIABLE = "JIT_RENDER_LOOKAHEAD"  # frames to prefetch while one renders, without a plan; default 1
 FRAMES_VARIABLE = "JIT_RENDER_FRAMES"  # the frames this process renders, separated by commas; bounds the prefetch
 

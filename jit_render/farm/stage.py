@@ -67,7 +67,7 @@ def renderer_request(
     )
 
 
-def attempt_environment(link: Link, spec: JobSpec, frames: tuple[int, ...]) -> dict[str, str]:
+def attempt_environment(link: Link, frames: tuple[int, ...]) -> dict[str, str]:
     """The variables by which the callbacks find their agent and say who they are."""
     variables = {
         wire.SOCKET_VARIABLE: str(link.socket),
@@ -77,8 +77,6 @@ def attempt_environment(link: Link, spec: JobSpec, frames: tuple[int, ...]) -> d
     }
     if len(frames) <= MOST_FRAMES_TOLD:
         variables[wire.FRAMES_VARIABLE] = ",".join(map(str, frames))
-    if spec.allow_missing:
-        variables[wire.ALLOW_MISSING_VARIABLE] = "1"
     return variables
 
 

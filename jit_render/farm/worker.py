@@ -200,7 +200,7 @@ class _TaskRun:
         request = renderer_request(
             self._spec, self._settings.render, script=script, frames=self._frames, scratch=scratch / "tmp"
         )
-        variables = attempt_environment(link, self._spec, self._frames)
+        variables = attempt_environment(link, self._frames)
         request = dataclasses.replace(request, environment={**request.environment, **variables})
         ended: Ended | None = None
         for wait in (*self._options.licence_waits, 0.0):

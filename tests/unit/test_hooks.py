@@ -212,18 +212,9 @@ def test_what_a_node_may_lack_is_left_to_nuke(agent, capsys, on_error):
     assert marks(capsys, wire.ABSENT_MARK) == []
 
 
-def test_with_allow_missing_every_absence_is_left_to_nuke(agent, capsys):
-    house = House(agent, allow_missing=True)
-    del agent.bucket["/plates/a.0001.exr"]
-
-    house.nuke.call("before_frame", house.write, 1)
-
-    assert marks(capsys, wire.ABSENT_MARK) == []
-
-
 @pytest.mark.parametrize("on_error", ["error", "black"])
 def test_a_failed_input_fails_the_frame_whatever_on_error_says(agent, capsys, on_error):
-    house = House(agent, on_error=on_error, allow_missing=True)
+    house = House(agent, on_error=on_error)
     agent.failing[PLATE % 1] = ("TransientStoreError", "503 after all retries", True)
 
     with pytest.raises(RuntimeError, match="503 after all retries"):
@@ -572,7 +563,6 @@ def test_the_environment_says_who_asks_and_how_far_ahead(agent):
         wire.ATTEMPT_VARIABLE: "2",
         wire.LOOKAHEAD_VARIABLE: "2",
         wire.FRAMES_VARIABLE: "5,1,3",
-        wire.ALLOW_MISSING_VARIABLE: "1",
     }
     nuke = Nuke()
     del nuke.localization
@@ -582,4 +572,4 @@ def test_the_environment_says_who_asks_and_how_far_ahead(agent):
 
     (hello,) = agent.said("hello")
     assert (hello["job"], hello["task"], hello["attempt"]) == ("gs://state/jobs/j", 4, 2)
-    assert (hooks._frames, hooks._lookahead, hooks._allow_missing) == ([1, 3, 5], 2, True)
+    assert (hooks._frames, hooks._lookahead) == ([1, 3, 5], 2)
