@@ -9,7 +9,7 @@
 An entry comes to be in this order: a hard link of each output (the output stays at its place in the view, so a kill
 loses nothing), fsync, the JSON under a temporary name, fsync, rename, fsync of the folder. It ends by the removal of
 the JSON, then of the bytes. So after a kill: a folder without JSON never was an entry and goes, and bytes that a
-JSON names are whole. What had failed is tried once more by each new agent.
+JSON names are whole. What had failed is tried once more by each new agent, for `FAILED_DAYS` (decision 0014).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from jit_render.store.port import ABSENT
 
 LOG = logging.getLogger(__name__)
 _SUFFIX = ".json"
+FAILED_DAYS = 30  # a month is time enough to give a permission, or to copy the pixels from the node
 
 
 @dataclass(slots=True)
@@ -159,7 +160,8 @@ class Spool:
         self.discarded = 0
 
     def recover(self) -> list[Entry]:
-        """Every entry that an earlier agent left, oldest first; sweeps what never became one."""
+        """Every entry that an earlier agent left, oldest first; sweeps what never became one, and failures of old."""
+        self._sweep_failed()
         for path in sorted(self.failed.iterdir(), key=lambda path: path.suffix == _SUFFIX):
             path.rename(self.folder / path.name)  # folders before their JSON, as in `fail`
         entries: list[Entry] = []
@@ -172,6 +174,13 @@ class Spool:
             if path != self.failed and path.name.removesuffix(_SUFFIX) not in known:
                 self._discard(path)
         return entries
+
+    def _sweep_failed(self) -> None:
+        oldest = time.time_ns() - FAILED_DAYS * 86_400 * 10**9
+        for path in list(self.failed.iterdir()):
+            if path.name < f"{oldest:020d}":
+                LOG.warning("%s failed to be uploaded over %d days ago and is dropped", path, FAILED_DAYS)
+                self._discard(path)
 
     def _load(self, path: Path) -> Entry | None:
         name = path.name.removesuffix(_SUFFIX)
@@ -250,6 +259,11 @@ class Spool:
         with contextlib.suppress(OSError):
             self.remove(entry)
         shutil.rmtree(self.folder / entry.name, ignore_errors=True)
+
+    def forget(self, entry: Entry) -> None:
+        """Drop an entry that was put aside: its frames have been committed by others. In a thread."""
+        (self.failed / f"{entry.name}{_SUFFIX}").unlink(missing_ok=True)
+        shutil.rmtree(self.failed / entry.name, ignore_errors=True)
 
     def fail(self, entry: Entry, failure: JitRenderError) -> None:
         """Put the entry aside; the JSON moves last, so a kill in between is mended by `recover`. In a thread."""

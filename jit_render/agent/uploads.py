@@ -24,7 +24,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from jit_render.agent.attempts import Attempt, Ledger, UploadFailure
+from jit_render.agent.aside import Aside
+from jit_render.agent.attempts import Ledger
 from jit_render.agent.commit import commit, find, is_committed
 from jit_render.agent.outputs import is_link_to
 from jit_render.agent.settings import AgentSettings
@@ -67,18 +68,22 @@ class Uploads:
         self._slots = asyncio.Semaphore(settings.cache.uploaders)
         self._pending: dict[str, _Pending] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._aside = Aside(spool, store, ledger, cache.view, self._threads)
         self._published: dict[tuple[str, ObjectUrl], None] = {}
         self._changed = asyncio.Event()
         self.on_change: Callable[[], None] = lambda: None
         self.spooled_bytes = 0
         self.uploaded_bytes = 0
         self.uploaded_entries = 0
-        self.failed_entries = 0
         self.retries = 0
 
     @property
     def spooled_entries(self) -> int:
         return len(self._pending)
+
+    @property
+    def failed_entries(self) -> int:
+        return self._aside.count
 
     @property
     def running(self) -> int:
@@ -148,12 +153,12 @@ class Uploads:
                 return
             except JitRenderError as error:
                 if not error.retryable:
-                    await self._give_up(pending, error)
+                    await self._give_up(entry, error)
                     return
                 LOG.warning("%s: %s: %s; trying again", entry.files[0].url, error.kind, error)
             except Exception as error:  # a bug or a dying disk: the entry stays on disk, people are told
                 LOG.exception("%s: upload failed", entry.files[0].url)
-                await self._give_up(pending, CacheError(f"{entry.files[0].url}: cannot be uploaded: {error!r}"))
+                await self._give_up(entry, CacheError(f"{entry.files[0].url}: cannot be uploaded: {error!r}"))
                 return
             finally:
                 pending.running = False
@@ -235,6 +240,7 @@ class Uploads:
             LOG.warning("%s is committed but its spool entry stays: %s", entry.files[0].url, error)
         attempt.committed.update(dict.fromkeys(entry.keys))
         self.uploaded_entries += 1
+        await self._aside.forget(entry)
         self._end(entry)
 
     def _hand_over(self, pending: _Pending, file: SpoolFile, info: ObjectInfo) -> None:
@@ -261,21 +267,11 @@ class Uploads:
             if linked:
                 place.unlink(missing_ok=True)
 
-    async def _give_up(self, pending: _Pending, error: JitRenderError) -> None:
-        entry = pending.entry
-        LOG.error("%s: %s: %s; kept in %s", entry.files[0].url, error.kind, error, self._spool.failed)
-        attempt: Attempt = self._ledger.of(entry.attempt)
-        attempt.failed.extend(UploadFailure(str(file.url), error.kind, str(error)) for file in entry.files)
+    async def _give_up(self, entry: Entry, error: JitRenderError) -> None:
         try:
-            for file in entry.files:
-                place = self._cache.view.place(entry.job_id, file.url)
-                if is_link_to(place, file.path):
-                    place.unlink(missing_ok=True)
-            await self._in_thread(lambda: self._spool.fail(entry, error))
-        except (OSError, JitRenderError) as problem:
-            LOG.error("%s: cannot be put aside: %s", entry.files[0].url, problem)  # noqa: TRY400 - one line tells it
-        self.failed_entries += 1
-        self._end(entry)
+            await self._aside.put(entry, error)
+        finally:
+            self._end(entry)
 
     def _end(self, entry: Entry) -> None:
         del self._pending[entry.name]

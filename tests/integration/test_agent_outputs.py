@@ -416,12 +416,36 @@ def test_what_cannot_pass_is_put_aside_and_told_once_by_publish_and_by_drain(clo
     assert [entry["failure"]["kind"] for entry in kept] == ["PermissionDenied"] * 2
     assert cloud.talk(attempt=2).drain() == ([], [])
 
+    agent.kill()
+    agent.wait()
+    agent = cloud.start()
+    again = cloud.talk().drain()[1]
+    assert sorted((url, kind) for url, kind, _ in again) == [(url, kind) for url, kind, _ in failed]
+
     gcs.allow("studio")
     agent.kill()
     agent.wait()
     cloud.start()
     assert sorted(cloud.talk().drain()[0]) == [["Write1", "main", 1], ["Write1", "main", 2]]
     assert list((cloud.spool / "failed").iterdir()) == []
+
+
+def test_what_was_put_aside_goes_once_another_attempt_has_committed_its_frame(cloud: Place, gcs: FakeGcs) -> None:
+    cloud.start()
+    failed_folder = cloud.spool / "failed"
+    for attempt, may_create, data in ((1, False, b"first"), (2, True, b"second"), (3, False, b"third")):
+        (gcs.allow if may_create else gcs.deny)("studio", *([] if may_create else ["storage.objects.create"]))
+        talker = cloud.talk(attempt=attempt)
+        render(talker, 1, data)
+        talker.publish(1, [output(1)])
+        _, failed = talker.drain()
+        assert [kind for _, kind, _ in failed] == (["PermissionDenied"] if attempt == 1 else [])
+        assert len(list(failed_folder.glob("*.json"))) == (1 if attempt == 1 else 0)
+        talker.close()
+
+    assert list(failed_folder.iterdir()) == []
+    assert cloud.record(1).attempt == 2
+    assert gcs.get("studio", "renders/a.0001.dpx") == b"second"
 
 
 def test_somebody_who_keeps_writing_there_is_given_up_on(cloud: Place, gcs: FakeGcs) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,21 @@ def test_what_had_failed_is_kept_with_its_reason_and_tried_by_the_next_agent(spo
     assert said["failure"] == {"kind": "PermissionDenied", "message": "403 on gs://b"}
     (found,) = Spool(spool.folder).recover()
     assert found.files[0].path.read_bytes() == b"pixels"
+    assert list(spool.failed.iterdir()) == []
+
+
+def test_what_failed_long_ago_is_dropped(spool: Spool, output: Path) -> None:
+    for age_days in (29, 31):
+        kept = entry(output)
+        spool.add(kept, [output])
+        spool.fail(kept, PermissionDenied("403 on gs://b"))
+        when = f"{time.time_ns() - age_days * 86_400 * 10**9:020d}-{age_days:08x}"
+        for path in spool.failed.glob(f"{kept.name}*"):
+            path.rename(path.with_name(path.name.replace(kept.name, when)))
+
+    (found,) = spool.recover()
+
+    assert found.name.endswith(f"{29:08x}")
     assert list(spool.failed.iterdir()) == []
 
 
