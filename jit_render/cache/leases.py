@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 
 def party_of(holder: str) -> str:
-    """Who waits when `holder` waits: ``5/2`` is a frame scope of connection ``5``, which asks for one thing at a time."""
+    """Who waits when `holder` waits: ``5/2`` is a frame scope of connection ``5``, which asks one thing at a time."""
     return holder.partition("/")[0]
 
 
