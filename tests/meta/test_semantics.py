@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -113,6 +114,12 @@ def names(tmp_path: Path) -> Iterator[dict[str, object]]:
             "read": lambda path: Path(path).read_bytes(),
             "write": lambda path, data: Path(path).write_bytes(data) and None,
             "refusal": refusal,
+            "inputs_of": lambda write, view, frame: {
+                source["url"]: source["generation"]
+                for source in json.loads(
+                    server.get("state", job.commit(CommitKey(write=write, view=view, frame=frame)).key)
+                )["inputs"]
+            },
             "committed": lambda write, view, frame: (
                 job.commit(CommitKey(write=write, view=view, frame=frame)).key in server.objects("state")
             ),

@@ -64,7 +64,7 @@ def test_lists_in_the_environment_are_separated_like_paths(world: dict[str, str]
 
 
 def test_what_a_renderer_process_is_told_is_no_setting(world: dict[str, str], tmp_path: Path) -> None:
-    environ = {**world, "JIT_RENDER_JOB": "gs://b/j", "JIT_RENDER_TASK": "1", "JIT_RENDER_ALLOW_MISSING": "1"}
+    environ = {**world, "JIT_RENDER_JOB": "gs://b/j", "JIT_RENDER_TASK": "1", "JIT_RENDER_LOOKAHEAD": "1"}
 
     assert load(environ=environ, folder=tmp_path).origins == {}
 
