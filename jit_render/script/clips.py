@@ -66,6 +66,26 @@ def read_frame(node: Node, evaluator: Evaluator, frame: Frame, view: str) -> int
     return nearest(asked)
 
 
+def steady_read(node: Node, evaluator: Evaluator, view: str) -> tuple[float, float, float] | None:
+    """From which frame to which a Read shows the frame it is asked for plus a shift, and that shift.
+
+    None where it is not as simple. Raises Undecided.
+    """
+    watched = evaluator.watched()
+    read = Moment(node, watched, 0, view)
+    shift = 0.0
+    if node.knobs.get("frame", "").strip():
+        mode = read.choice("frame_mode", READ_MODES)
+        if mode == "expression":
+            return None
+        value = _frame_knob(read)
+        shift = value if mode == "offset" else read.number("first", 1.0) - value
+    first, last = -math.inf, math.inf
+    if "first" in node.knobs or "last" in node.knobs:
+        first, last = read.number("first", 1.0), read.number("last", 1.0)
+    return None if watched.saw_frame else (first - shift, last - shift, shift)
+
+
 def read_range(node: Node, evaluator: Evaluator, frame: Frame, view: str) -> tuple[int, int] | None:
     """A Read's first and last frame on the timeline; None where the script does not say. Raises Undecided."""
     if "first" not in node.knobs and "last" not in node.knobs:

@@ -7,6 +7,7 @@ cannot tell raises `Undecided` with the text, the node, the knob and the line; i
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -42,6 +43,17 @@ class Evaluator:
         self._around = Surroundings(
             script, self.script_path, dict(environment or {}), self.views, arguments, dict(given or {})
         )
+
+    def watched(self) -> Evaluator:
+        """The same values, asked through an evaluator of its own that tells afterwards whether `saw_frame`."""
+        other = copy.copy(self)
+        other._around = self._around._replace(seen=set())  # noqa: SLF001 - its own kind
+        return other
+
+    @property
+    def saw_frame(self) -> bool:
+        """True once a value that a `watched` evaluator told hangs on the frame; all others hold at every frame."""
+        return bool(self._around.seen)
 
     def string(self, node: Node, knob: str, *, frame: float, view: str = "", default: str = "") -> str:
         """The text of a knob; frame and view placeholders stay as they are. Raises Undecided."""

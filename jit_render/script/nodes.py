@@ -178,6 +178,11 @@ class Script:
             raise ScriptError(f"{self.name}: there is no node {full_name!r}; `jit-render script` lists them.")
         return node
 
+    def adopt(self, group: Node, children: list[Node]) -> None:
+        """Put `children` into `group`, in place of what was in it."""
+        group.children = children
+        self._scopes.pop(group, None)
+
     def _scope(self, group: Node | None) -> dict[str, Node]:
         known = self._scopes.get(group)
         if known is None:

@@ -50,6 +50,8 @@ class Surroundings(NamedTuple):
     views: tuple[str, ...]
     arguments: tuple[str, ...]
     given: Mapping[str, float]
+    seen: set[str] | None = None
+    """Where it is a set, ``frame`` is put in as soon as a value hangs on the frame."""
 
 
 class Resolver:
@@ -95,9 +97,15 @@ class Resolver:
     ) -> float:
         """The value of an expression that stands at `step`."""
         if component is not None and text == "curve" and component.curve is not None:
-            return component.curve.at(step.frame)
+            return component.curve.at(self.frame_of(step))
         text = self._substitute(text, step, chain) if "[" in text else text
         return compile_expression(text, integers=integers)(_Names(self, step, chain, component))
+
+    def frame_of(self, step: Step) -> float:
+        """The frame of `step`, for a value that hangs on it."""
+        if self.around.seen is not None:
+            self.around.seen.add("frame")
+        return step.frame
 
     def referred(self, path: str, step: Step, chain: Chain, at: float) -> float:
         """The number of the knob that `path` means at `step`, at frame `at`."""
@@ -105,7 +113,7 @@ class Resolver:
         if reference is None or not reference.knob:
             raise Undecided(f"{path} is no knob that the script holds", text=path)
         if reference.node is self.script.root:
-            special = self._root_number(reference.knob, at)
+            special = self._root_number(reference.knob, step._replace(frame=at))
             if special is not None:
                 return special
         component = step.component if reference.component is None else reference.component
@@ -116,7 +124,7 @@ class Resolver:
         reference = look_up(self.script, step.node, path)
         if reference is None:
             if path == "frame":
-                return spell(step.frame)
+                return spell(self.frame_of(step))
             raise Undecided(f"{path} is no knob that the script holds", text=path)
         return self._text(reference, step, chain)
 
@@ -125,7 +133,7 @@ class Resolver:
         if knob in {"", "name"} and node is not self.script.root:
             return node.name
         if node is self.script.root and knob == "frame":
-            return spell(step.frame)
+            return spell(self.frame_of(step))
         target, raw = self._raw(Step(node, knob, component or 0, step.frame, step.view), follow_default=True)
         if raw is None:
             raise _unsaid(target)
@@ -171,9 +179,9 @@ class Resolver:
             return self.expression(text, step, chain)
         raise Undecided("it is no number", text=raw)
 
-    def _root_number(self, knob: str, frame: float) -> float | None:
+    def _root_number(self, knob: str, step: Step) -> float | None:
         if knob == "frame":
-            return frame
+            return self.frame_of(step)
         format_words = self.script.root.knobs.get("format", "").split()
         if knob in {"width", "height"} and len(format_words) > 1:
             return read_literal(format_words[0 if knob == "width" else 1])
@@ -217,7 +225,9 @@ class Resolver:
             return _top(step.node).full_name
         elif name in {"frame", "first_view", "this_view"} and not arguments:
             views = self.around.views
-            return {"frame": spell(step.frame), "first_view": views[0] if views else "main"}.get(name, step.view)
+            if name == "frame":
+                return spell(self.frame_of(step))
+            return (views[0] if views else "main") if name == "first_view" else step.view
         else:
             result = run_text_command(words)
             if result is not None:
@@ -245,7 +255,7 @@ class _Names:
 
     def variable(self, name: str) -> float | None:
         if name in {"frame", "x", "t"}:
-            return self.step.frame
+            return self.resolver.frame_of(self.step)
         return self.resolver.around.given.get(name)
 
     def knob(self, path: str, at: float | None) -> float:
@@ -254,7 +264,7 @@ class _Names:
     def curve(self, at: float | None) -> float:
         if self.component is None or self.component.curve is None:
             raise Undecided("there is no curve behind it")
-        return self.component.curve.at(self.step.frame if at is None else at)
+        return self.component.curve.at(self.resolver.frame_of(self.step) if at is None else at)
 
 
 def spell(value: float) -> str:

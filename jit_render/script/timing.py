@@ -28,7 +28,18 @@ from jit_render.script.clips import (
 from jit_render.script.evaluate import Evaluator
 from jit_render.script.nodes import Node
 
-__all__ = ["Frame", "Pull", "frame_range", "input_frames", "is_disabled", "pulls", "read_frame", "read_range"]
+__all__ = [
+    "Frame",
+    "Pull",
+    "chooses",
+    "enabled_pulls",
+    "frame_range",
+    "input_frames",
+    "is_disabled",
+    "pulls",
+    "read_frame",
+    "read_range",
+]
 
 MOST_FRAMES = 10_000  # of one input for one frame; more is a slip of the keyboard
 
@@ -47,13 +58,26 @@ def pulls(node: Node, evaluator: Evaluator, frame: Frame, view: str) -> list[Pul
 
     A group asks nothing here: its Output node does, and its Input nodes ask `Node.source` at the same moment.
     """
-    moment = Moment(node, evaluator, frame, view)
     if is_disabled(node, evaluator, frame, view) or (node.is_group and node.output is None):
-        wanted = [_pull(moment, 0, frame)]
+        wanted = [Pull(0, whole(frame), view)]
     elif node.is_group:
         wanted = []
     else:
-        wanted = _PULLS.get(node.cls, _same)(moment)
+        return enabled_pulls(node, evaluator, frame, view)
+    return _connected(node, wanted)
+
+
+def enabled_pulls(node: Node, evaluator: Evaluator, frame: Frame, view: str) -> list[Pull]:
+    """`pulls` of a node that is no group and that is not disabled. Raises Undecided."""
+    return _connected(node, _PULLS.get(node.cls, _same)(Moment(node, evaluator, frame, view)))
+
+
+def chooses(node: Node) -> bool:
+    """Whether the node's class asks for anything but the same moment of all its inputs."""
+    return node.cls in _PULLS
+
+
+def _connected(node: Node, wanted: list[Pull]) -> list[Pull]:
     return [pull for pull in wanted if pull.pipe < len(node.inputs) and node.inputs[pull.pipe] is not None]
 
 
@@ -258,7 +282,5 @@ _PULLS: dict[str, Callable[[Moment], list[Pull]]] = {
     "TimeEcho": _time_echo,
     "TimeOffset": _time_offset,
     "TimeWarp": _time_warp,
-    **dict.fromkeys(
-        ("Kronos", "OFlow", "OFlow2", "Denoise2", "VectorGenerator", "SmartVector", "MotionBlur"), _by_motion
-    ),
+    **dict.fromkeys(_BY_MOTION, _by_motion),
 }

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from jit_render.render.standin.call import Frame
 from jit_render.render.standin.engine import Engine
-from jit_render.render.standin.names import FILE_KNOBS
 from jit_render.script import Node
+from jit_render.script.file_knobs import FILE_KNOBS
 from jit_render.script.timing import is_disabled, pulls, read_frame
 
 _Place = tuple[Node, Frame, str]

@@ -16,44 +16,11 @@ from jit_render.model.errors import Undecided
 from jit_render.model.frames import expand
 from jit_render.render.standin.callbacks import Callbacks
 from jit_render.script import Evaluator, Node, Script
+from jit_render.script.file_knobs import FILE_KNOBS
 from jit_render.script.timing import Frame
 
 _TYPE = re.compile(r"^(?P<type>[a-z0-9]{2,6}):(?=[/\\.%#\w])(?![/\\]{2})")
 _ABSOLUTE = re.compile(r"^(?:[A-Za-z]:[/\\]|[/\\])")
-
-FILE_KNOBS: dict[str, tuple[str, ...]] = {
-    "Root": ("customOCIOConfigPath",),
-    "Read": ("file", "proxy"),
-    "Write": ("file", "proxy"),
-    "OCIOFileTransform": ("file",),
-    "OCIOCDLTransform": ("file",),
-    "OCIOColorSpace": ("configfile",),
-    "Vectorfield": ("vfield_file",),
-    "GenerateLUT": ("file",),
-    "DeepRead": ("file", "proxy"),
-    "DeepWrite": ("file", "proxy"),
-    "WriteGeo": ("file",),
-    "MatchGrade": ("outfile",),
-    "Axis2": ("file",),
-    "Axis3": ("file",),
-    "Camera2": ("file",),
-    "Camera3": ("file",),
-    "Light2": ("file",),
-    "ReadGeo": ("file",),
-    "ReadGeo2": ("file",),
-    "ParticleCache": ("file",),
-    "Precomp": ("file",),
-    "LiveGroup": ("file",),
-    "AudioRead": ("file",),
-    "BlinkScript": ("kernelSourceFile",),
-    "Inference": ("modelFile",),
-    "CopyCat": ("dataDirectory",),
-    "Cryptomatte": ("sidecarFilepath",),
-    "Denoise2": ("analysisFile",),
-    "ScannedGrain": ("fullGrain",),
-}
-"""Node class → its File_knobs. An op of a class that the stand-in does not render stores its knobs all the same."""
-
 
 class FilterTiming(StrEnum):
     """When the filename filter is called, and with what."""

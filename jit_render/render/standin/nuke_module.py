@@ -16,8 +16,8 @@ from typing import Any
 from jit_render.model.errors import RenderError
 from jit_render.render.standin.callbacks import KINDS, Callbacks
 from jit_render.render.standin.engine import upstream
-from jit_render.render.standin.names import FILE_KNOBS
 from jit_render.render.standin.nuke_nodes import NukeKnob, NukeNode, Runtime
+from jit_render.script.file_knobs import FILE_KNOBS
 
 VERSION = (15, 1, 3)
 """The Nuke whose callback surface this is."""

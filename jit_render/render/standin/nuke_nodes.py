@@ -9,8 +9,9 @@ from jit_render.model.errors import Undecided
 from jit_render.render.standin.callbacks import Callbacks
 from jit_render.render.standin.dependencies import file_dependencies
 from jit_render.render.standin.engine import Engine
-from jit_render.render.standin.names import FILE_KNOBS, FileNames
+from jit_render.render.standin.names import FileNames
 from jit_render.script import Evaluator, Node, Script
+from jit_render.script.file_knobs import FILE_KNOBS
 from jit_render.script.values import read_literal
 
 _DEFAULTS: dict[str, dict[str, str]] = {
