@@ -1,10 +1,11 @@
 """``gs://``: Google Cloud Storage, keeping the whole contract of the port.
 
-Listings, small writes and removals go through the official client (JSON API), always with a generation precondition
-and never with its own retries: trying again is ours (``retry.py``), with one deadline and an injected clock. What a
-frame does hundreds of times, looking at an object and reading it, takes the fast path of ``gcs_data.py``; files of
-more than `SMALL_BYTES` go in by a resumable session that we drive ourselves (``gcs_upload.py``), because the library
-can neither go on with a session after a restart nor tell a lost answer from a refusal.
+Small writes and removals go through the official client (JSON API), always with a generation precondition and never
+with its own retries: trying again is ours (``retry.py``), with one deadline and an injected clock. What is done hundreds
+of times for a frame and hundreds of thousands of times for a job, looking at objects, listing and reading them, takes
+the fast path of ``gcs_data.py``; files of more than `SMALL_BYTES` go in by a resumable session that we drive ourselves
+(``gcs_upload.py``), because the library can neither go on with a session after a restart nor tell a lost answer from a
+refusal.
 
 Errors of Google's libraries end in ``gcs_errors.py``; no other package sees them.
 """
@@ -12,6 +13,7 @@ Errors of Google's libraries end in ``gcs_errors.py``; no other package sees the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +22,6 @@ from google.auth.credentials import Credentials
 from jit_render.model.clock import Clock, SystemClock
 from jit_render.model.errors import (
     ChecksumMismatch,
-    HostilePath,
     JitRenderError,
     ObjectNotFound,
     PreconditionFailed,
@@ -40,10 +41,7 @@ from jit_render.store.port import Guarantees, Sink, Store
 from jit_render.store.retry import Passing, Retrier
 
 T = TypeVar("T")
-Blobs = list[Any]
 SMALL_BYTES = 8 * 1024 * 1024
-PAGE = 1000
-_FIELDS = "items(name,generation,size,crc32c,updated,metadata,contentEncoding),nextPageToken"
 
 
 class GcsStore(Store):
@@ -69,17 +67,12 @@ class GcsStore(Store):
 
     def list(self, prefix: ObjectUrl, *, recursive: bool = True) -> Iterator[ObjectInfo]:
         """As the port says. Folder markers (``name/``) and names that are no safe object name are left out."""
-        base = f"{prefix.key}/" if prefix.key else ""
-        token: str | None = None
+        begins = f"{prefix.key}/" if prefix.key else ""
+        delimiter, token, doing = "" if recursive else "/", "", Doing("list", prefix)
         while True:
-            page, token = self._page(prefix, base, "" if recursive else "/", token)
-            for blob in page:
-                try:
-                    url = prefix / blob.name.removeprefix(base)
-                except HostilePath:
-                    continue
-                yield info_of_blob(url, blob)
-            if token is None:
+            page, token = self._retrier.call(partial(self._reader.page, doing, begins, delimiter, token))
+            yield from page
+            if not token:
                 return
 
     def read(self, url: ObjectUrl, *, generation: str | None = None) -> tuple[bytes, ObjectInfo]:
@@ -190,23 +183,6 @@ class GcsStore(Store):
         blob = self._blob(doing)
         match = int(generation) if generation.isdecimal() else -1
         blob.delete(if_generation_match=match, retry=None, timeout=self._timeout)
-
-    def _page(self, prefix: ObjectUrl, base: str, delimiter: str, token: str | None) -> tuple[Blobs, str | None]:
-        def fetch() -> tuple[Blobs, str | None]:
-            found = self._access.client.list_blobs(
-                bucket_of(prefix),
-                prefix=base or None,
-                delimiter=delimiter or None,
-                page_token=token,
-                page_size=PAGE,
-                fields=_FIELDS,
-                timeout=self._timeout,
-                retry=None,
-            )
-            page = next(found.pages, ())
-            return [blob for blob in page if not blob.name.endswith("/")], found.next_page_token
-
-        return self._call(Doing("list", prefix), fetch)
 
     def _live(self, url: ObjectUrl) -> ObjectInfo | None:
         try:

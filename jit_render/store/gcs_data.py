@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.client import HTTPResponse
-from urllib.parse import quote
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
 
 from google.auth.exceptions import GoogleAuthError
 
-from jit_render.model.errors import GenerationGone, TransientStoreError
-from jit_render.model.identity import ObjectInfo, ObjectUrl
+from jit_render.model.errors import GenerationGone, HostilePath, TransientStoreError
+from jit_render.model.identity import ObjectInfo, ObjectUrl, check_key
 from jit_render.store.crc import BLOCK_BYTES
 from jit_render.store.gcs_access import Access
 from jit_render.store.gcs_errors import Answer, Doing, from_answer, from_google, from_socket
@@ -29,6 +30,10 @@ from jit_render.store.retry import Passing, Patience, Retrier
 PROGRESS_BYTES = BLOCK_BYTES
 _MOST_OF_AN_ERROR = 64 * 1024
 _FIELDS = "generation,size,crc32c,updated,metadata,contentEncoding"
+_PAGE_FIELDS = f"items(name,{_FIELDS}),nextPageToken"
+PAGE = 1000  # the most that one answer holds
+
+T = TypeVar("T")
 
 
 class Reader:
@@ -47,15 +52,36 @@ class Reader:
         """
         _check_generation(doing)
         pinned = "" if doing.generation is None else f"&generation={doing.generation}"
-        lane, response = self._opened(doing, f"/storage/v1{_place(doing.url)}?fields={_FIELDS}{pinned}", {})
+        target = f"/storage/v1{_place(doing.url)}?fields={_FIELDS}{pinned}"
+        return self._told(doing, target, lambda resource: info_of_resource(doing.url, resource))
+
+    def page(self, doing: Doing, begins: str, delimiter: str, token: str) -> tuple[list[ObjectInfo], str]:
+        """One page of the objects whose keys begin with `begins`, and the token of the next (empty: none).
+
+        Folder markers (``name/``) and names that are no safe object name are left out. Raises as `describe` does.
+        """
+        asked = {
+            "prefix": begins,
+            "delimiter": delimiter,
+            "pageToken": token,
+            "maxResults": PAGE,
+            "fields": _PAGE_FIELDS,
+        }
+        query = urlencode({key: value for key, value in asked.items() if value})
+        target = f"/storage/v1/b/{quote(bucket_of(doing.url), safe='')}/o?{query}"
+        root = doing.url.root
+        return self._told(doing, target, lambda answer: (_listed(root, answer), answer.get("nextPageToken", "")))
+
+    def _told(self, doing: Doing, target: str, read: Callable[[Any], T]) -> T:
+        """What `read` makes of the answer's JSON."""
+        lane, response = self._opened(doing, target, {})
         try:
-            body = response.read()
-            info = info_of_resource(doing.url, json.loads(body))
-        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+            told = read(json.loads(response.read()))
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:
             lane.close()
             raise from_socket(doing, error) from error
         self._lanes.give_back(lane)
-        return info
+        return told
 
     def download(self, info: ObjectInfo, sink: Sink, start: int, stop: int) -> None:
         """Bytes ``start:stop`` of `info`'s generation to `sink`. Raises our errors; the sink's come out unchanged."""
@@ -118,6 +144,18 @@ class Reader:
                 raise from_socket(doing, error) from error
             if not is_renewed:
                 raise from_answer(doing, answer)
+
+
+def _listed(root: str, answer: dict[str, Any]) -> list[ObjectInfo]:
+    found = []
+    for resource in answer.get("items", ()):
+        name = resource["name"]
+        try:
+            url = ObjectUrl(root, check_key(name, name))
+        except HostilePath:
+            continue
+        found.append(info_of_resource(url, resource))
+    return found
 
 
 def _answer(lane: Lane, response: HTTPResponse) -> Answer:
