@@ -1,11 +1,11 @@
 """``gs://``: Google Cloud Storage, keeping the whole contract of the port.
 
 Small writes and removals go through the official client (JSON API), always with a generation precondition and never
-with its own retries: trying again is ours (``retry.py``), with one deadline and an injected clock. What is done hundreds
-of times for a frame and hundreds of thousands of times for a job, looking at objects, listing and reading them, takes
-the fast path of ``gcs_data.py``; files of more than `SMALL_BYTES` go in by a resumable session that we drive ourselves
-(``gcs_upload.py``), because the library can neither go on with a session after a restart nor tell a lost answer from a
-refusal.
+with its own retries: trying again is ours (``retry.py``), with one deadline and an injected clock. What is done
+hundreds of times for a frame and hundreds of thousands of times for a job, looking at objects, listing and reading
+them, takes the fast path of ``gcs_data.py``; files of more than `SMALL_BYTES` go in by a resumable session that we
+drive ourselves (``gcs_upload.py``), because the library can neither go on with a session after a restart nor tell a
+lost answer from a refusal.
 
 Errors of Google's libraries end in ``gcs_errors.py``; no other package sees them.
 """

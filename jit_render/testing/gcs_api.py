@@ -141,9 +141,10 @@ class Api:
         """Objects, and folded prefixes as text, in the order of a listing."""
         first, last = ask.query.get("startOffset", ""), ask.query.get("endOffset", "")
         rows: list[Version | str] = []
-        for version in self.objects.versions(ask.bucket, old=ask.query.get("versions", "").lower() == "true"):
+        old = ask.query.get("versions", "").lower() == "true"
+        for version in self.objects.versions(ask.bucket, old=old, prefix=prefix):
             name = version.name
-            if not name.startswith(prefix) or name < first or (last and name >= last):
+            if name < first or (last and name >= last):
                 continue
             cut = name.find(delimiter, len(prefix)) if delimiter else -1
             if cut < 0:

@@ -247,11 +247,12 @@ class Objects:
                 raise ApiError(404, "notFound", f"No such object: {bucket}/{name}")
             holder.retire(name)
 
-    def versions(self, bucket: str, *, old: bool = False) -> list[Version]:
-        """Live versions (and with `old` the others), ordered by name in bytes, then generation."""
+    def versions(self, bucket: str, *, old: bool = False, prefix: str = "") -> list[Version]:
+        """Live versions (and with `old` the others) below `prefix`, ordered by name in bytes, then generation."""
         with self._lock:
             holder = self.bucket(bucket)
-            found = [*holder.live.values(), *(holder.old.values() if old else ())]
+            every = [*holder.live.values(), *(holder.old.values() if old else ())]
+        found = [version for version in every if version.name.startswith(prefix)]
         return sorted(found, key=lambda version: (version.name.encode(), version.generation))
 
     def _keep(self, version: Version, content: bytes | None) -> Version:
