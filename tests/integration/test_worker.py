@@ -185,7 +185,8 @@ def test_a_killed_engine_takes_its_workers_with_it_and_a_later_run_goes_on(make)
     until(lambda: not studio.workers() and not studio.renderers())
     assert [attempt.failure for attempt in studio.attempts(home)] == [FailureClass.PREEMPTED] * 2
     status = studio.run(home)
-    assert (status.state, status.frames_lost) == ("done", 0)
+    assert status.state == "done"
+    assert status.frames_lost <= 2, "each of the two workers may lose the frame in hand"
     assert verify_job(studio.store, home, studio.root).ok
 
 
