@@ -103,15 +103,23 @@ def read_range(node: Node, evaluator: Evaluator, frame: Frame, view: str) -> tup
 def frame_range(nodes: Sequence[Node | None], evaluator: Evaluator, frame: Frame, view: str) -> tuple[int, int]:
     """First and last frame of what comes from `nodes`; the script's own where nothing says. Raises Undecided."""
     known: dict[Node, tuple[int, int] | None] = {}
+    still = evaluator.still_ranges
     todo = [(node, False) for node in nodes if node is not None]
     while todo:
         node, sources_known = todo.pop()
         if node in known:
             continue
+        if (node, view) in still:
+            known[node] = still[node, view]
+            continue
         sources = [source for source in _sources(node) if source is not None]
         if sources_known:
-            moment = Moment(node, evaluator, frame, view)
+            watched = evaluator.watched()
+            moment = Moment(node, watched, frame, view)
             known[node] = _range_of(moment, [span for source in sources if (span := known[source]) is not None])
+            if not watched.saw_frame and all((source, view) in still for source in sources):
+                still[node, view] = known[node]
+            evaluator.saw(watched)
         else:
             todo.append((node, True))
             todo.extend((source, False) for source in sources if source not in known)

@@ -44,11 +44,19 @@ class Evaluator:
             script, self.script_path, dict(environment or {}), self.views, arguments, dict(given or {})
         )
 
+        self.still_ranges: dict[tuple[Node, str], tuple[int, int] | None] = {}
+        """What `clips.frame_range` has found out that holds at every frame, by node and view."""
+
     def watched(self) -> Evaluator:
         """The same values, asked through an evaluator of its own that tells afterwards whether `saw_frame`."""
         other = copy.copy(self)
         other._around = self._around._replace(seen=set())  # noqa: SLF001 - its own kind
         return other
+
+    def saw(self, other: Evaluator) -> None:
+        """Count what a `watched` one was asked in between as asked of this one."""
+        if self._around.seen is not None:
+            self._around.seen.update(other._around.seen or ())  # noqa: SLF001 - its own kind
 
     @property
     def saw_frame(self) -> bool:

@@ -158,12 +158,18 @@ def _evenly(moment: Moment, frames: Sequence[float]) -> list[Pull]:
     return [_pull(moment, 0, frame, 1 / len(frames)) for frame in frames]
 
 
+def _blended(moment: Moment, frames: Sequence[float]) -> list[Pull]:
+    """As `_evenly`; the channels that are not chosen stay those of the frame itself."""
+    own = [_pull(moment, 0, moment.frame, 0.0)] if moment.node.knobs.get("channels") else []
+    return _evenly(moment, frames) + own
+
+
 def _frame_blend(moment: Moment) -> list[Pull]:
     """FrameBlend: the frame and those before it, or `startframe` to `endframe`."""
     if moment.boolean("userange"):
-        return _evenly(moment, range(moment.whole("startframe", 1.0), moment.whole("endframe", 1.0) + 1))
+        return _blended(moment, range(moment.whole("startframe", 1.0), moment.whole("endframe", 1.0) + 1))
     count = max(1, moment.whole("numframes", 5.0))
-    return _evenly(moment, [moment.frame - count + 1 + index for index in _bounded(count)])
+    return _blended(moment, [moment.frame - count + 1 + index for index in _bounded(count)])
 
 
 def _time_blur(moment: Moment) -> list[Pull]:
@@ -176,7 +182,7 @@ def _time_blur(moment: Moment) -> list[Pull]:
     )
     offset = {"centred": -shutter / 2, "start": 0.0, "end": -shutter}.get(kind)
     begin = moment.frame + (moment.number("shuttercustomoffset") if offset is None else offset)
-    return _evenly(moment, [begin + shutter * index / count for index in _bounded(count)])
+    return _blended(moment, [begin + shutter * index / count for index in _bounded(count)])
 
 
 def _time_echo(moment: Moment) -> list[Pull]:

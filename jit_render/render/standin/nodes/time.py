@@ -30,7 +30,7 @@ def frame_blend(call: Call) -> Image:
 
 
 def _mean(call: Call) -> Image:
-    parts = [(pull.share, call.pulled(pull)) for pull in call.pulls()]
+    parts = [(pull.share, call.pulled(pull)) for pull in call.pulls() if pull.share]
     if len(parts) < 2:
         return parts[0][1] if parts else Image.black(call.engine.format)
     box = common_box([part for _, part in parts])
