@@ -56,7 +56,7 @@ class Evaluator:
     def saw(self, other: Evaluator) -> None:
         """Count what a `watched` one was asked in between as asked of this one."""
         if self._around.seen is not None:
-            self._around.seen.update(other._around.seen or ())  # noqa: SLF001 - its own kind
+            self._around.seen.update(other._around.seen or ())
 
     @property
     def saw_frame(self) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Final, NamedTuple, TypeVar
 
 from jit_render.model.errors import Undecided
+from jit_render.script.choosers import VIEW_MIXERS
 from jit_render.script.evaluate import Evaluator
 from jit_render.script.nodes import Node
 from jit_render.script.timing import Frame, chooses, enabled_pulls, is_disabled
@@ -25,7 +26,7 @@ ANY: Final = math.inf
 Frames = dict[Frame, int]
 """The frames wanted of something, each with the job's frames that want it: bit n is the job's n-th frame."""
 
-_STEERS = frozenset({"Switch", "Dissolve", "JoinViews", "OneView"})
+_STEERS = frozenset({"Switch", "Dissolve", "JoinViews", "OneView", *VIEW_MIXERS})
 """Classes that choose inputs and views, never frames."""
 _SHIFTS = frozenset({"TimeOffset", "FrameBlend", "TimeBlur", "TimeEcho", "TemporalMedian", "ContactSheet"})
 """Classes whose frames, as long as their knobs stand still, are the frame plus something or do not hang on it."""

@@ -2,18 +2,28 @@
 
 Rendering and planning both ask here, so that a plan names what a render opens. The mapping is Nuke's for whole
 frames: FrameHold, TimeOffset, Retime (without frame blending: the nearest frame), TimeWarp, TimeClip, FrameBlend,
-TimeBlur, TimeEcho, TemporalMedian, AppendClip, ContactSheet over time; Switch and Dissolve choose inputs; JoinViews
-and OneView choose views; a disabled node hands on its first input. Nodes whose pictures move between frames by
-motion (Kronos, OFlow) read as many neighbours as they like: `Undecided`.
+TimeBlur, TimeEcho, TemporalMedian, AppendClip, ContactSheet over time. What chooses inputs and views (Switch, OneView)
+is in `choosers`; a disabled node hands on its first input. Nodes whose pictures move between frames by motion (Kronos,
+OFlow) read as many neighbours as they like: `Undecided`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from jit_render.model.errors import Undecided
+from jit_render.script.choosers import (
+    VIEW_MIXERS,
+    Pull,
+    ask,
+    dissolve,
+    every_view,
+    join_views,
+    one_view,
+    same,
+    switch,
+)
 from jit_render.script.clips import (
     Frame,
     Moment,
@@ -44,15 +54,6 @@ __all__ = [
 MOST_FRAMES = 10_000  # of one input for one frame; more is a slip of the keyboard
 
 
-class Pull(NamedTuple):
-    """One picture wanted of one input, and its share in the result."""
-
-    pipe: int
-    frame: Frame
-    view: str
-    share: float = 1.0
-
-
 def pulls(node: Node, evaluator: Evaluator, frame: Frame, view: str) -> list[Pull]:
     """All that `node` asks of its connected inputs (masks last) for one picture. Raises Undecided.
 
@@ -69,7 +70,7 @@ def pulls(node: Node, evaluator: Evaluator, frame: Frame, view: str) -> list[Pul
 
 def enabled_pulls(node: Node, evaluator: Evaluator, frame: Frame, view: str) -> list[Pull]:
     """`pulls` of a node that is no group and that is not disabled. Raises Undecided."""
-    return _connected(node, _PULLS.get(node.cls, _same)(Moment(node, evaluator, frame, view)))
+    return _connected(node, _PULLS.get(node.cls, same)(Moment(node, evaluator, frame, view)))
 
 
 def chooses(node: Node) -> bool:
@@ -87,26 +88,12 @@ def input_frames(node: Node, evaluator: Evaluator, input_index: int, frame: Fram
     return tuple(dict.fromkeys(pull.frame for pull in wanted if pull.pipe == input_index))
 
 
-def _pull(moment: Moment, pipe: int, frame: float, share: float = 1.0) -> Pull:
-    return Pull(pipe, whole(frame), moment.view, share)
-
-
-def _same(moment: Moment) -> list[Pull]:
-    return [_pull(moment, pipe, moment.frame) for pipe in range(len(moment.node.inputs))]
-
-
-def _with_masks(moment: Moment, wanted: list[Pull]) -> list[Pull]:
-    """A node's masks are asked for at its own frame, whatever it does with its pipe."""
-    pipes = len(moment.node.pipe_inputs)
-    return wanted + [_pull(moment, pipe, moment.frame) for pipe in range(pipes, len(moment.node.inputs))]
-
-
 def _frame_hold(moment: Moment) -> list[Pull]:
     knob = "firstFrame" if "firstFrame" in moment.node.knobs else "first_frame"
     first, increment = moment.number(knob), moment.whole("increment")
     if increment > 0:
         first += math.floor((moment.frame - first) / increment) * increment
-    return [_pull(moment, 0, first)]
+    return [ask(moment, 0, first)]
 
 
 def _time_offset(moment: Moment) -> list[Pull]:
@@ -114,7 +101,7 @@ def _time_offset(moment: Moment) -> list[Pull]:
     if moment.boolean("reverse_input"):
         first, last = frame_range(moment.node.pipe_inputs[:1], *moment[1:])
         frame = first + last - frame
-    return [_pull(moment, 0, frame)]
+    return [ask(moment, 0, frame)]
 
 
 def _retime(moment: Moment) -> list[Pull]:
@@ -128,7 +115,7 @@ def _retime(moment: Moment) -> list[Pull]:
     moved = (moment.frame - begin) * speed
     frame = in_last - moved if moment.boolean("reverse") else in_first + moved
     shown = placed(moment, frame, in_first, in_last)
-    return [] if shown is None else [_pull(moment, 0, nearest(shown))]
+    return [] if shown is None else [ask(moment, 0, nearest(shown))]
 
 
 def _time_warp(moment: Moment) -> list[Pull]:
@@ -136,13 +123,13 @@ def _time_warp(moment: Moment) -> list[Pull]:
     frame = moment.number("lookup", moment.frame)
     low = math.floor(frame)
     if frame == low:
-        return [_pull(moment, 0, low)]
-    return [_pull(moment, 0, low, low + 1 - frame), _pull(moment, 0, low + 1, frame - low)]
+        return [ask(moment, 0, low)]
+    return [ask(moment, 0, low, low + 1 - frame), ask(moment, 0, low + 1, frame - low)]
 
 
 def _time_clip(moment: Moment) -> list[Pull]:
     frame = read_frame(*moment)
-    return [] if frame is None else [_pull(moment, 0, frame)]
+    return [] if frame is None else [ask(moment, 0, frame)]
 
 
 def _evenly(moment: Moment, frames: Sequence[float]) -> list[Pull]:
@@ -155,12 +142,12 @@ def _evenly(moment: Moment, frames: Sequence[float]) -> list[Pull]:
             line=moment.node.line,
         )
     frames = frames or [moment.frame]
-    return [_pull(moment, 0, frame, 1 / len(frames)) for frame in frames]
+    return [ask(moment, 0, frame, 1 / len(frames)) for frame in frames]
 
 
 def _blended(moment: Moment, frames: Sequence[float]) -> list[Pull]:
     """As `_evenly`; the channels that are not chosen stay those of the frame itself."""
-    own = [_pull(moment, 0, moment.frame, 0.0)] if moment.node.knobs.get("channels") else []
+    own = [ask(moment, 0, moment.frame, 0.0)] if moment.node.knobs.get("channels") else []
     return _evenly(moment, frames) + own
 
 
@@ -196,7 +183,7 @@ def _neighbours(moment: Moment) -> list[Pull]:
 
 def _contact_sheet(moment: Moment) -> list[Pull]:
     if not moment.boolean("splitinputs"):
-        return _same(moment)
+        return same(moment)
     frames = range(moment.whole("startframe", 1.0), moment.whole("endframe", 1.0) + 1)
     return _evenly(moment, frames) if frames else []
 
@@ -212,7 +199,7 @@ def _append_clip(moment: Moment) -> list[Pull]:
         first, last = frame_range((node,), *moment[1:])
         end = begin + last - first
         if (begin <= moment.frame or pipe == 0) and (moment.frame <= end or pipe == last_pipe):
-            wanted.append(_pull(moment, pipe, min(max(first + moment.frame - begin, first), last)))
+            wanted.append(ask(moment, pipe, min(max(first + moment.frame - begin, first), last)))
             start_of_second = begin
         begin += last - first + 1 - overlap
         if len(wanted) == 2:
@@ -223,37 +210,15 @@ def _append_clip(moment: Moment) -> list[Pull]:
     return wanted
 
 
-def _switch(moment: Moment) -> list[Pull]:
-    last = max(0, len(moment.node.pipe_inputs) - 1)
-    return [_pull(moment, min(last, max(0, int(moment.number("which")))), moment.frame)]
-
-
-def _dissolve(moment: Moment) -> list[Pull]:
-    which, last = max(0.0, moment.number("which")), max(0, len(moment.node.pipe_inputs) - 1)
-    low = min(int(which), last)
-    share = which - low
-    if share <= 0 or low >= last:
-        return [_pull(moment, low, moment.frame)]
-    return _with_masks(
-        moment, [_pull(moment, low, moment.frame, 1 - share), _pull(moment, low + 1, moment.frame, share)]
-    )
-
-
-def _join_views(moment: Moment) -> list[Pull]:
-    """JoinViews: input n is the n-th view; a view without an input shows the first."""
-    views = moment.evaluator.views
-    pipe = views.index(moment.view) if moment.view in views else 0
-    inputs = moment.node.pipe_inputs
-    return [_pull(moment, pipe if pipe < len(inputs) and inputs[pipe] is not None else 0, moment.frame)]
-
-
-def _one_view(moment: Moment) -> list[Pull]:
-    """OneView: one view of the input (by name, or by number from 1), whatever view is asked for."""
-    views = moment.evaluator.views
-    view = moment.text("view") or views[0]
-    if view.isdigit() and view not in views:
-        view = views[min(max(0, int(view) - 1), len(views) - 1)] if len(view) < 6 else views[-1]
-    return [Pull(0, moment.frame, view)]
+def _across_shutter(moment: Moment) -> list[Pull]:
+    """A renderer of geometry with several samples looks at whole frames on both sides of the shutter."""
+    if moment.number("samples", 1.0) <= 1:
+        return same(moment)
+    reach = max(1, math.ceil(abs(moment.number("shutter", 0.5)) + abs(moment.number("shuttercustomoffset"))))
+    if reach > MOST_FRAMES:
+        return _by_motion(moment)
+    frames = [moment.frame + step for step in range(-reach, reach + 1)]
+    return [ask(moment, pipe, frame) for pipe in range(len(moment.node.inputs)) for frame in frames]
 
 
 def _by_motion(moment: Moment) -> list[Pull]:
@@ -271,17 +236,28 @@ def _bounded(count: int) -> range:
     return range(min(count, MOST_FRAMES + 1))
 
 
-_BY_MOTION = ("Kronos", "OFlow", "OFlow2", "Denoise2", "VectorGenerator", "SmartVector", "MotionBlur")
+_BY_MOTION = (
+    *("Kronos", "OFlow", "OFlow2", "MotionBlur", "MotionBlur3D", "VectorGenerator", "SmartVector", "VectorDistort"),
+    *(
+        "Denoise2",
+        "Deflicker2",
+        "DepthGenerator",
+        "DeepFromFrames",
+        "CameraTracker",
+        "ParticleEmitter",
+        "RollingShutter",
+    ),
+)
 _PULLS: dict[str, Callable[[Moment], list[Pull]]] = {
     "AppendClip": _append_clip,
     "ContactSheet": _contact_sheet,
-    "Dissolve": _dissolve,
+    "Dissolve": dissolve,
     "FrameBlend": _frame_blend,
     "FrameHold": _frame_hold,
-    "JoinViews": _join_views,
-    "OneView": _one_view,
+    "JoinViews": join_views,
+    "OneView": one_view,
     "Retime": _retime,
-    "Switch": _switch,
+    "Switch": switch,
     "TemporalMedian": _neighbours,
     "TimeBlur": _time_blur,
     "TimeClip": _time_clip,
@@ -289,4 +265,6 @@ _PULLS: dict[str, Callable[[Moment], list[Pull]]] = {
     "TimeOffset": _time_offset,
     "TimeWarp": _time_warp,
     **dict.fromkeys(_BY_MOTION, _by_motion),
+    **dict.fromkeys(VIEW_MIXERS, every_view),
+    **dict.fromkeys(("ScanlineRender", "ScanlineRender2", "RayRender"), _across_shutter),
 }

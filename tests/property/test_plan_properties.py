@@ -52,6 +52,10 @@ class Opening(Engine):
         super().__init__(script, evaluator, names, Reader(), views=evaluator.views, needed=nodes)
         self.opened: set[str] = set()
 
+    def pull(self, node, frame, view):
+        image = super().pull(node, frame, view)
+        return image if image.planes else Image.black(Format(8, 8), COLOUR)  # of no channels no mask is looked at
+
     def decode(self, path, view, *, transfer, premultiplied):
         self.opened.add(path)
         return Image.black(Format(8, 8), COLOUR)
@@ -124,6 +128,8 @@ class Program:
             "Retime": ("speed 2", "speed 0.5 after black", "reverse true", "input.first 2 input.last 6 before loop"),
             "FrameBlend": ("numframes 3", "userange true startframe 2 endframe 4", "numframes 2 channels rgb"),
             "TimeBlur": ("divisions 3 shutter 1.5", "divisions 2 shutter 1 shutteroffset centred"),
+            "Blur": ("size 2",),  # without effect the stand-in does not look at the mask
+            "Grade": ("white 2",),
             "OneView": ("view left", "view 2", "view right"),
         }.get(kind, ("",))
         self.node(kind, self.pick(*knobs), 1, self.number(0, 1) if kind in {"Blur", "Grade"} else 0)
