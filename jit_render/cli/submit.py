@@ -10,9 +10,11 @@ import typer
 from jit_render.cli import boundary
 from jit_render.cli.options import Json, Set, State
 from jit_render.cli.run_local import OwnCaches, Workers
+from jit_render.model.errors import MissingInput
 
 if TYPE_CHECKING:
     from jit_render.cli.session import Session
+    from jit_render.farm.planning import Inputs
     from jit_render.farm.submit import Submission, Submitted
 
 NAME = "jit-submit"
@@ -36,6 +38,7 @@ ChaosRate = Annotated[
 Seed = Annotated[int, typer.Option("--seed", help="Of --chaos: the same seed hits the same attempts.")]
 Grace = Annotated[float, typer.Option("--chaos-grace", metavar="SECONDS", min=0, help="Between notice and end.")]
 Sheet = Annotated[Path | None, typer.Option("--sheet", metavar="PNG", help="Draw a contact sheet when it is done.")]
+PlanOnly = Annotated[bool, typer.Option("--plan", help="Show what would be read and what is missing; submit nothing.")]
 NoRun = Annotated[bool, typer.Option("--no-run", help="Only submit; 'jit-render retry' runs it.")]
 Show = Annotated[str, typer.Option("--show", metavar="NAME", help="Name of the show [job.show].")]
 
@@ -62,6 +65,7 @@ def submit(
     seed: Seed = 0,
     chaos_grace: Grace = 30,
     sheet: Sheet = None,
+    plan: PlanOnly = False,
     no_run: NoRun = False,
     show: Show = "",
     state: State = "",
@@ -72,6 +76,7 @@ def submit(
     from jit_render.cli.imaging import need_images
     from jit_render.cli.session import session, with_state
     from jit_render.farm.local import Chaos
+    from jit_render.farm.planning import look
     from jit_render.farm.submit import Options, prepare
     from jit_render.farm.submit import submit as submit_job
 
@@ -89,9 +94,14 @@ def submit(
             views=view or (),
             options=options,
             clock=given.clock,
+            store=given.store,
         )
         _echo(submission)
-        done = submit_job(given.store, submission, given.clock)
+        inputs = look(given.store, submission.plan, submission.spec)
+        if plan:
+            raise typer.Exit(_show_plan(submission, inputs, json=json))
+        _warn(inputs, allow_missing=allow_missing)
+        done = submit_job(given.store, submission, given.clock, inputs)
         exit_code = 0
         if done.action == "nothing" or no_run:
             _say_submitted(done, json=json)
@@ -121,6 +131,31 @@ def _echo(submission: Submission) -> None:
     note(f"{spec.script_name}: {spec.frame_set.echo()}; {writes}; {count(len(spec.tasks()), 'task')}")
     for text in submission.notes:
         note(f"note: {text}")
+
+
+def _show_plan(submission: Submission, inputs: Inputs, *, json: bool) -> int:
+    """The exit code: 3 where the submit would stop for a missing input."""
+    from jit_render.cli.output import say, say_json
+    from jit_render.report.plan import plan_json, plan_lines
+
+    if json:
+        say_json(plan_json(submission.plan, inputs, submission.spec))
+    else:
+        for line in plan_lines(submission.plan, inputs, submission.spec):
+            say(line)
+    stops = not submission.spec.allow_missing and any(one.stops for one in inputs.missing)
+    return MissingInput.exit_code if stops else 0
+
+
+def _warn(inputs: Inputs, *, allow_missing: bool) -> None:
+    """Of inputs that are not there and stop nothing."""
+    from jit_render.cli.output import note
+    from jit_render.report.words import count
+
+    forgiven = [one for one in inputs.missing if allow_missing or not one.stops]
+    if forgiven:
+        some = ", ".join(f"{one.object} ({one.node}.{one.knob})" for one in forgiven[:3])
+        note(f"note: {count(len(forgiven), 'input')} not in the bucket, as {some}: left to the render (see --plan).")
 
 
 def _say_submitted(done: Submitted, *, json: bool) -> None:

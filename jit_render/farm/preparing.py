@@ -18,6 +18,7 @@ from typing import Literal
 
 import jit_render
 from jit_render.farm.records import state_of
+from jit_render.farm.script_files import ScriptFiles
 from jit_render.farm.targets import TargetFinder
 from jit_render.model.clock import Clock
 from jit_render.model.errors import ScriptError
@@ -27,7 +28,8 @@ from jit_render.model.job import Budgets, JobSpec
 from jit_render.model.pathmap import PathMap
 from jit_render.model.settings import Settings
 from jit_render.script import Evaluator, parse
-from jit_render.script.planned import Plan
+from jit_render.script.plan import Plan, plan
+from jit_render.store import Store
 
 SCRIPT_LIMIT = 512 * 1024 * 1024  # bytes; the largest public script is under 30 MB
 ID_LIMIT = 63  # of a job's name in Google Batch: [a-z0-9-], first a letter
@@ -57,8 +59,7 @@ class Submission:
     script: bytes
     state: ObjectUrl
     force: bool
-    plan: Plan | None = None
-    """What the frames will read; None: nobody asked."""
+    plan: Plan
     notes: tuple[str, ...] = ()
     """What the person who submits should read."""
 
@@ -72,8 +73,12 @@ def prepare(
     writes: Sequence[str] = (),
     views: Sequence[str] = (),
     options: Options | None = None,
+    store: Store | None = None,
 ) -> Submission:
-    """Read and check everything. Raises UsageError and its kin (ScriptError, BadFrameRange, PathRefused)."""
+    """Read and check everything. Raises UsageError and its kin (ScriptError, BadFrameRange, PathRefused).
+
+    `store` is only for what the plan must look into, as precomps; without it they are looked for on this disk.
+    """
     options = options or Options()
     state = state_of(settings)
     asked = FrameSet.parse(frames)
@@ -82,7 +87,8 @@ def prepare(
     script = parse(data, name=script_path.name)
     path_map = PathMap(rules=settings.paths)
     environment = {**settings.render.environment, **options.environment}
-    evaluator = Evaluator(script, script_path=source, environment={**os.environ, **environment})
+    around = {**os.environ, **environment}
+    evaluator = Evaluator(script, script_path=source, environment=around)
     targets = TargetFinder(script, evaluator, path_map, asked).find(writes, views)
     renderer = options.renderer or settings.render.renderer
     spec = JobSpec(
@@ -109,7 +115,18 @@ def prepare(
     )
     digest = fingerprint(spec)
     named = spec.model_copy(update={"fingerprint": digest, "id": job_id(spec.shot, digest)})
-    return Submission(named, data, state, options.force, None, targets.notes)
+    planned = plan(
+        script,
+        frames=targets.frames,
+        writes=[write.name for write in targets.writes],
+        views=views,
+        script_path=source,
+        environment=around,
+        gizmo_path=settings.render.gizmo_path,
+        files=ScriptFiles(path_map, store),
+        proxy=options.proxy,
+    )
+    return Submission(named, data, state, options.force, planned, targets.notes)
 
 
 def read_script(path: Path) -> bytes:

@@ -54,9 +54,8 @@ def submit(store: Store, submission: Submission, clock: Clock, inputs: Inputs | 
 
     `inputs`: what the bucket has of the plan, where it has been asked already.
     """
-    if inputs is None and submission.plan is not None:
-        inputs = look(store, submission.plan, submission.spec)
-    if inputs is not None and not submission.spec.allow_missing:
+    inputs = inputs or look(store, submission.plan, submission.spec)
+    if not submission.spec.allow_missing:
         inputs.check()
     for _ in range(_RACES):
         done = _try_to_submit(store, submission, clock, inputs)
@@ -66,13 +65,13 @@ def submit(store: Store, submission: Submission, clock: Clock, inputs: Inputs | 
     raise JobConflict(f"{submission.spec.id}: others keep submitting the same job; try again.")
 
 
-def _try_to_submit(store: Store, submission: Submission, clock: Clock, inputs: Inputs | None) -> Submitted | None:
+def _try_to_submit(store: Store, submission: Submission, clock: Clock, inputs: Inputs) -> Submitted | None:
     spec, frames = submission.spec, submission.spec.frame_set
     earlier, number = _earlier(store, submission)
     mine = [reader for reader in earlier if reader.spec().fingerprint == spec.fingerprint]
     adopted: dict[int, tuple[JobReader, tuple[CommitRecord, ...]]] = {}
     if not submission.force:
-        generations = Generations(store, inputs.generations() if inputs is not None else {})
+        generations = Generations(store, inputs.generations())
         for reader in reversed(mine):
             valid = still_valid(reader, frames, generations)
             if len(valid.frames) == len(frames):
@@ -134,15 +133,14 @@ def _create(
     submission: Submission,
     number: int,
     adopted: dict[int, tuple[JobReader, tuple[CommitRecord, ...]]],
-    inputs: Inputs | None,
+    inputs: Inputs,
 ) -> Submitted | None:
     """The new job; None when somebody else took its id meanwhile."""
     name = job_id(submission.spec.shot, submission.spec.fingerprint, number)
     spec = submission.spec.model_copy(update={"id": name})
     reader = JobReader(store, JobPaths.of(submission.state, name).home)
-    if inputs is not None:
-        pinned = put_manifest(store, reader.paths, inputs.manifest().encode(spec.tasks()))
-        spec = spec.model_copy(update={"inputs": pinned, "inputs_missing": len(inputs.missing)})
+    pinned = put_manifest(store, reader.paths, inputs.manifest().encode(spec.tasks()))
+    spec = spec.model_copy(update={"inputs": pinned, "inputs_missing": len(inputs.missing)})
     try:
         _put_script(store, reader.paths.script(spec.script_name), submission.script)
         store.write(reader.paths.spec, encode(spec), if_generation=ABSENT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 
@@ -13,6 +14,7 @@ def select(value: dict[str, Any], fields: str | None) -> dict[str, Any]:
     return picked
 
 
+@lru_cache(maxsize=64)
 def _parse(fields: str) -> dict[str, str]:
     """Each name of the first level and what is selected below it ("" for all)."""
     wanted: dict[str, str] = {}

@@ -109,10 +109,11 @@ def test_a_failure_that_stays_spends_its_budget_and_keeps_the_other_frames(make)
     assert [row.state for row in frame_rows(studio.store, home, studio.clock)] == ["done"] * 5 + ["failed"] * 3
 
 
-def test_absent_inputs_are_named_and_not_tried_again(make):
+def test_inputs_that_vanish_after_the_submit_are_named_and_not_tried_again(make):
     studio = make(frames=4)
+    home = studio.submit().home
     (studio.bucket / "assets/plates/plate.0003.bin").unlink()
-    status = studio.run(studio.submit().home)
+    status = studio.run(home)
     assert (status.state, status.frames_done) == ("failed", 2)
     (trouble,) = status.troubles
     assert (trouble.failure, trouble.exit_code, trouble.frames_done) == ("missing_input", 3, "1-2")
@@ -124,8 +125,8 @@ def test_a_mended_input_makes_a_new_job_that_adopts_what_was_done(make):
     studio = make(frames=4)
     plate = studio.bucket / "assets/plates/plate.0003.bin"
     data = plate.read_bytes()
-    plate.unlink()
     first = studio.submit()
+    plate.unlink()
     studio.run(first.home)
     plate.write_bytes(data)
     again = studio.submit()
