@@ -35,7 +35,7 @@ def test_an_exr_keeps_channels_window_and_format(tmp_path, compression):
     image = gradient(Box(-3, 2, 40, 17), Format(32, 20, 2.0), names)
     options = WriteOptions("exr", compression=compression)
     write(str(tmp_path / "a.exr"), {"main": image}, layers.in_order(names), options)
-    back = Reader().read(str(tmp_path / "a.exr"), "main")
+    back = Reader().read(str(tmp_path / "a.exr"), "main").image
     assert same(image, back)
     assert (back.format.width, back.format.height, back.format.aspect) == (32, 20, 2.0)
 
@@ -46,9 +46,9 @@ def test_the_views_of_one_exr_come_back_each_with_its_own_layers(tmp_path):
     left, right = (gradient(Box(0, 0, 32, 20), fmt, names, seed) for seed in (1, 2))
     write(str(tmp_path / "s.exr"), {"left": left, "right": right}, layers.in_order(names), WriteOptions("exr"))
     reader = Reader()
-    assert same(reader.read(str(tmp_path / "s.exr"), "left"), left)
-    assert same(reader.read(str(tmp_path / "s.exr"), "right"), right)
-    assert same(reader.read(str(tmp_path / "s.exr"), "main"), left)  # a view it has not: the default one
+    assert same(reader.read(str(tmp_path / "s.exr"), "left").image, left)
+    assert same(reader.read(str(tmp_path / "s.exr"), "right").image, right)
+    assert same(reader.read(str(tmp_path / "s.exr"), "main").image, left)  # a view it has not: the default one
 
 
 @pytest.mark.parametrize("file_type", ["exr", "png", "jpeg", "tiff", "dpx"])
@@ -82,7 +82,7 @@ def test_eight_bit_files_hold_srgb_and_read_back_as_light(tmp_path):
     write(str(tmp_path / "a.png"), {"main": image}, RGBA, WriteOptions("png", transfer=SRGB))
     stored = OpenImageIO.ImageBuf(str(tmp_path / "a.png")).getpixel(0, 0)
     assert stored[0] == pytest.approx(0.461, abs=0.003)
-    assert value(Reader().read(str(tmp_path / "a.png"), "main"), "rgba.red") == pytest.approx(0.18, abs=0.002)
+    assert value(Reader().read(str(tmp_path / "a.png"), "main").image, "rgba.red") == pytest.approx(0.18, abs=0.002)
 
 
 def test_nothing_is_left_where_a_file_cannot_be_written(tmp_path):
@@ -120,10 +120,10 @@ def test_a_replaced_file_is_read_anew_and_the_memory_has_a_limit(tmp_path):
     reader = Reader(limit_bytes=3 * 8 * 8 * 4 * 4)
     for index in range(8):
         save(tmp_path / f"{index}.exr", np.full((8, 8, 4), index), RGBA)
-        assert value(reader.read(str(tmp_path / f"{index}.exr"), "main"), "rgba.red") == index
+        assert value(reader.read(str(tmp_path / f"{index}.exr"), "main").image, "rgba.red") == index
     save(tmp_path / "new.exr", np.full((8, 8, 4), 99), RGBA)
     (tmp_path / "new.exr").replace(tmp_path / "7.exr")
-    assert value(reader.read(str(tmp_path / "7.exr"), "main"), "rgba.red") == 99
+    assert value(reader.read(str(tmp_path / "7.exr"), "main").image, "rgba.red") == 99
     assert reader._kept_bytes <= 3 * 8 * 8 * 4 * 4
 
 
@@ -181,7 +181,7 @@ def test_layers_that_no_knob_names_are_not_decoded(tmp_path):
 def test_the_views_of_a_real_stereo_sequence(shared_data):
     reader = Reader()
     path = str(shared_data / "beachball" / "singlepart.0001.exr")
-    left, right = reader.read(path, "left"), reader.read(path, "right")
+    left, right = reader.read(path, "left").image, reader.read(path, "right").image
     assert left.box == right.box == Box(654, 435, 1565, 1311)
     assert (left.format.width, left.format.height) == (2048, 1556)
     assert "depth.Z" in left.names
@@ -196,11 +196,11 @@ def test_the_views_of_a_real_stereo_sequence(shared_data):
 def test_a_real_stereo_file_written_again_keeps_window_and_views(shared_data, tmp_path):
     reader = Reader()
     path = str(shared_data / "beachball" / "singlepart.0008.exr")
-    views = {view: reader.read(path, view) for view in ("right", "left")}
+    views = {view: reader.read(path, view).image for view in ("right", "left")}
     names = layers.in_order(views["left"].names)
     write(str(tmp_path / "a.exr"), views, names, WriteOptions("exr"))
     for view, image in views.items():
-        assert same(reader.read(str(tmp_path / "a.exr"), view), image)
+        assert same(reader.read(str(tmp_path / "a.exr"), view).image, image)
 
 
 @pytest.mark.shared
@@ -208,7 +208,7 @@ def test_a_real_stereo_file_written_again_keeps_window_and_views(shared_data, tm
     ("name", "size"), [("GoldenGate", (1262, 860)), ("Carrots", (600, 400)), ("Cannon", (780, 566))]
 )
 def test_real_stills_of_several_kinds(shared_data, name, size):
-    image = Reader().read(str(shared_data / "stills" / f"{name}.exr"), "main")
+    image = Reader().read(str(shared_data / "stills" / f"{name}.exr"), "main").image
     assert (image.box.width, image.box.height) == size
     assert image.plane("rgba.red").max() > 0
 

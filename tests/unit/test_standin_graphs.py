@@ -9,6 +9,7 @@ from standin_kit import constant, engine_for, pull, value
 from jit_render.model.errors import RenderError
 from jit_render.render.standin.dependencies import file_dependencies
 from jit_render.render.standin.image import Box
+from jit_render.render.standin.writer import WriteOptions, write
 from jit_render.script.timing import frame_range, pulls
 
 DEEP = 5_000
@@ -64,3 +65,57 @@ def test_the_union_of_pictures_miles_apart_is_kept_near_the_format():
 def test_a_move_to_infinity_is_refused_by_node():
     with pytest.raises(RenderError, match=r"Transform N \(line \d+\): its numbers come to no finite place"):
         pull(constant("1 1 1 1", "C") + "Transform {\n translate {{1e999} 0}\n name N\n}\n", "N")
+
+
+STEREO = 'Root {\n format "16 8 0 0 16 8 1 tiny"\n views "left #ff0000\nright #00ff00"\n}\n'
+JOINED = constant("2 0 0 0", "Right") + constant("1 0 0 0", "Left") + "JoinViews {\n inputs 2\n name J\n}\n"
+
+
+def both(text: str, node: str):
+    """The node's picture in both views, rendered by one engine for one frame."""
+    engine = engine_for(STEREO + text, node)
+    return tuple(engine.pull(engine.script.find(node), 1, view) for view in ("left", "right"))
+
+
+def test_what_is_the_same_in_all_views_is_rendered_once_for_a_frame():
+    left, right = both(constant("1 0 0 0", "C") + "Blur {\n size 3\n name N\n}\n", "N")
+    assert left is right
+    still = constant("1 0 0 0", "C") + "Blur {\n size 3\n name Still\n}\nset S [stack 0]\n"
+    engine = engine_for(STEREO + still + JOINED + "push $S\nMerge2 {\n inputs 2\n operation plus\n name N\n}\n", "N")
+    node, blur = engine.script.find("N"), engine.script.find("Still")
+    left = engine.pull(node, 1, "left")
+    kept = engine.pull(blur, 1, "right")
+    assert [value(image, "rgba.red", 8, 4) for image in (left, engine.pull(node, 1, "right"))] == pytest.approx([2, 3], abs=0.01)
+    assert engine.pull(blur, 1, "left") is kept
+    engine.forget()
+    assert engine.pull(blur, 1, "left") is not kept
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (JOINED + "Add {\n value 0.5\n name N\n}\n", [1.5, 2.5]),
+        (JOINED + "OneView {\n view right\n}\nAdd {\n value 0.5\n name N\n}\n", [2.5, 2.5]),
+        (constant("1 0 0 0", "C") + "Multiply {\n value {(default 1 right 3)}\n name N\n}\n", [1, 3]),
+        (
+            "NoOp {\n inputs 0\n addUserKnob {7 gain}\n gain {(default 1 right 3)}\n name Controls\n}\n"
+            + constant("1 0 0 0", "C") + "Multiply {\n value {{Controls.gain}}\n name N\n}\n",
+            [1, 3],
+        ),
+        (constant("1 0 0 0", "C") + "Multiply {\n value 5\n disable {(default 1 right 0)}\n name N\n}\n", [1, 5]),
+    ],
+)  # fmt: skip
+def test_views_that_differ_are_rendered_apart(text, expected):
+    assert [value(image, "rgba.red") for image in both(text, "N")] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", ["in.%V.exr", "in.%v.exr", "stereo.exr"])
+def test_files_of_each_view_are_read_apart(tmp_path, name):
+    images = {}
+    for level, view in ((1.0, "left"), (2.0, "right")):
+        images[view] = pull(constant(f"{level} 0 0 0", "C"), "C")
+        write(str(tmp_path / f"in.{view}.exr"), {view: images[view]}, images[view].names, WriteOptions("exr"))
+        (tmp_path / f"in.{view[0]}.exr").write_bytes((tmp_path / f"in.{view}.exr").read_bytes())
+    write(str(tmp_path / "stereo.exr"), images, images["left"].names, WriteOptions("exr"))
+    shown = both(f"Read {{\n inputs 0\n file {tmp_path}/{name}\n name R\n}}\nAdd {{\n value 0\n name N\n}}\n", "N")
+    assert [value(image, "rgba.red") for image in shown] == [1, 2]

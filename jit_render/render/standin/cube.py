@@ -46,35 +46,44 @@ class Cube:
         return np.interp(plane, places, self.table[:, index]).astype(np.float32)
 
     def _strip(self, planes: list[Plane], out: list[Plane]) -> None:
-        base: npt.NDArray[np.intp] | None = None
-        fractions: list[Plane] = []
         steps = (1, self.size, self.size * self.size)
-        for index, plane in enumerate(planes):
-            scale = (self.size - 1) / ((self.high[index] - self.low[index]) or 1)
-            place = (plane - np.float32(self.low[index])) * np.float32(scale)
-            # NaN compares false both ways: it must not become an index.
-            place = np.nan_to_num(np.clip(place, 0, self.size - 1), nan=0.0)
-            cell = np.minimum(place.astype(np.intp), max(0, self.size - 2))
-            fractions.append(place - cell)
-            base = cell * steps[index] if base is None else base + cell * steps[index]
-        assert base is not None
-        r, g, b = fractions
+        base, (r, g, b) = self._cells(planes, steps)
         most, least = np.maximum(np.maximum(r, g), b), np.minimum(np.minimum(r, g), b)
         middle = r + g + b - most - least
         # Ties between axes are harmless as long as the first and last axis differ.
-        first = np.where(r >= most, steps[0], np.where(g >= most, steps[1], steps[2])).astype(np.intp)
-        last = np.where(b <= least, steps[2], np.where(g <= least, steps[1], steps[0])).astype(np.intp)
-        total = steps[0] + steps[1] + steps[2]
+        red, green, blue = (np.int32(step) for step in steps)
+        first = np.where(r >= most, red, np.where(g >= most, green, blue))
+        last = np.where(b <= least, blue, np.where(g <= least, green, red))
         same = first == last  # only for a grey fraction: all three are equal, any two differ
-        last = np.where(same, np.where(first == steps[0], steps[2], steps[0]), last)
-        corners = (base, base + first, base + (total - last), base + total)
+        last = np.where(same, np.where(first == red, blue, red), last)
+        total = sum(steps)
+        corners = [place.astype(np.intp) for place in (base, base + first, base - last + total, base + total)]
         weights = (1 - most, most - middle, middle - least, least)
         for index, target in enumerate(out):
             column = self.table[:, index]
-            value = column.take(corners[0], mode="clip") * weights[0]
+            np.multiply(column.take(corners[0], mode="clip"), weights[0], out=target)
             for corner, weight in zip(corners[1:], weights[1:], strict=True):
-                value += column.take(corner, mode="clip") * weight
-            target[:] = value
+                value = column.take(corner, mode="clip")
+                value *= weight
+                np.add(target, value, out=target)
+
+    def _cells(self, planes: list[Plane], steps: tuple[int, ...]) -> tuple[npt.NDArray[np.int32], list[Plane]]:
+        """Where each pixel's cell begins in the table, and the pixel's place in the cell along each axis."""
+        base: npt.NDArray[np.int32] = np.zeros(planes[0].shape, np.int32)
+        fractions: list[Plane] = []
+        for plane, step, low, high in zip(planes, steps, self.low, self.high, strict=True):
+            place = plane - np.float32(low)
+            place *= np.float32((self.size - 1) / ((high - low) or 1))
+            # fmax takes the number where the other is NaN, which must not become an index.
+            np.fmax(place, np.float32(0), out=place)
+            np.minimum(place, np.float32(self.size - 1), out=place)
+            cell = place.astype(np.int32)
+            np.minimum(cell, max(0, self.size - 2), out=cell)
+            place -= cell
+            fractions.append(place)
+            cell *= step
+            base += cell
+        return base, fractions
 
 
 def load(path: str) -> Cube:

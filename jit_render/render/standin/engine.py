@@ -1,8 +1,8 @@
 """Pulls images through the graph.
 
-Every output is asked for by node, frame and view and asks its inputs in turn. Within a frame the image of a node
-with several consumers is kept, of others it is not: a chain of operations holds two images at a time, not all of
-them. Decoded files are kept over frames by the reader.
+Every output is asked for by node, frame and view and asks its inputs in turn. Within a frame some images are kept
+(`kept.py` says which), of most nodes they are not: a chain of operations holds two images at a time, not all of them.
+Decoded files are kept over frames by the reader.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from collections import Counter
 from collections.abc import Iterable
 
 from jit_render.model.errors import JitRenderError, RenderError, UnsupportedNode
+from jit_render.model.frames import has_view
 from jit_render.render.standin import registry
 from jit_render.render.standin.call import Call, Frame, Pulls, describe
 from jit_render.render.standin.image import NUKE_DEFAULT, Format, Image, parse_format
+from jit_render.render.standin.kept import KeptPictures, may_share_views
 from jit_render.render.standin.names import FileNames
 from jit_render.render.standin.reader import Reader
 from jit_render.render.standin.transfer import Transfer
 from jit_render.script import Evaluator, Node, Script
 from jit_render.script.timing import is_disabled
 
-_CALLS_PER_NODE = 12  # a masked operation in a group takes nine
+_CALLS_PER_NODE = 16  # a masked operation in a group takes eleven
 _CALLS_AROUND = 4_000
 
 
@@ -48,8 +50,8 @@ class Engine:
         self._needed = tuple(needed)
         # A chain of nodes is a chain of calls, in Python only: they take no room on the C stack.
         sys.setrecursionlimit(max(sys.getrecursionlimit(), _CALLS_PER_NODE * len(self._needed) + _CALLS_AROUND))
-        self._shared = _shared(self._needed)
-        self._kept: dict[tuple[Node, Frame, str], Image] = {}
+        across_views = may_share_views((script.root, *script.nodes), views)
+        self._kept = KeptPictures(_shared(self._needed), across_views=across_views)
         self._wanted_words = _wanted_words(self._needed)
 
     def forget(self) -> None:
@@ -60,25 +62,30 @@ class Engine:
         """The node's picture. Raises RenderError naming the node."""
         if is_disabled(node, self.evaluator, frame, view):
             return self._passed(node, frame, view)
-        key = (node, frame, view)
-        if node not in self._shared:
-            return self._run(node, frame, view)
-        image = self._kept.get(key)
-        if image is None:
-            image = self._kept[key] = self._run(node, frame, view)
-        return image
+        return self._kept.picture(node, frame, view, self._run)
 
     def file(self, node: Node, knob: str, frame: Frame, view: str) -> str:
         """The file to open for a knob; '' for none."""
+        if has_view(self.names.written(node, knob, frame, view)):
+            self._kept.look_at_view()
         return self.names.opened(node, knob, frame, view)
 
     def decode(self, path: str, view: str, *, transfer: Transfer | None, premultiplied: bool) -> Image:
         """A file's picture with the channels that somebody downstream may use."""
-        return self._reader.read(path, view, wants=self._wants, transfer=transfer, premultiplied=premultiplied)
+        try:
+            read = self._reader.read(path, view, wants=self._wants, transfer=transfer, premultiplied=premultiplied)
+        except RenderError:  # another view of the same file may be whole
+            self._kept.look_at_view()
+            raise
+        if read.has_views:
+            self._kept.look_at_view()
+        return read.image
 
     def _run(self, node: Node, frame: Frame, view: str) -> Image:
         if not registry.is_known(node.cls):
             raise UnsupportedNode(f"the stand-in cannot render {describe(node)}; render it with Nuke.")
+        if node.cls == "JoinViews":
+            self._kept.look_at_view()
         try:
             return registry.operation(node.cls)(Call(self, node, frame, view))
         except JitRenderError:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,7 +42,15 @@ class _Header:
     boxes: tuple[Box, ...]
     format: Format
     is_float: bool
+    is_half: bool
     views: tuple[str, ...]
+
+
+class Decoded(NamedTuple):
+    """A picture, and whether its file holds another one for another view."""
+
+    image: Image
+    has_views: bool
 
 
 class Reader:
@@ -70,7 +78,7 @@ class Reader:
         wants: Callable[[str], bool] = lambda _: True,
         transfer: Transfer | None = None,
         premultiplied: bool = False,
-    ) -> Image:
+    ) -> Decoded:
         """The picture of one view, in linear light; channels that `wants` refuses are left out.
 
         Raises FileNotFoundError where there is no file, RenderError for one that cannot be decoded.
@@ -84,14 +92,14 @@ class Reader:
             kept = self._kept.get(key)
             if kept is not None:
                 self._kept.move_to_end(key)
-                return kept
+                return Decoded(kept, bool(header.views))
             image = self._decode(opened, path, header, chosen)
         finally:
             opened.close()
         curve = transfer or (LINEAR if header.is_float else SRGB)
         image = _linear(image, curve, premultiplied=premultiplied)
         self._keep(key, image)
-        return image
+        return Decoded(image, bool(header.views))
 
     def format_of(self, path: str) -> Format:
         """The display window of a file."""
@@ -135,18 +143,21 @@ class Reader:
         is_float = first.format in (self._oiio.HALF, self._oiio.FLOAT, self._oiio.DOUBLE) or any(
             kind in (self._oiio.HALF, self._oiio.FLOAT) for kind in first.channelformats
         )
-        return _Header(tuple(channels), tuple(boxes), image_format, is_float, tuple(views))
+        kinds = {first.format, *first.channelformats}
+        is_half = part == 1 and kinds == {self._oiio.HALF}
+        return _Header(tuple(channels), tuple(boxes), image_format, is_float, is_half, tuple(views))
 
     def _decode(self, opened: Any, path: str, header: _Header, chosen: tuple[_Channel, ...]) -> Image:
         image = Image({}, Box(0, 0, 0, 0), header.format)
         for part in sorted({channel.part for channel in chosen}):
             mine = [channel for channel in chosen if channel.part == part]
             begin, end = min(one.index for one in mine), max(one.index for one in mine) + 1
-            pixels = opened.read_image(part, 0, begin, end, "float")
+            # Half floats are taken as they are: their planes are widened quicker than the library widens pixels.
+            pixels = opened.read_image(part, 0, begin, end, "half" if header.is_half else "float")
             if pixels is None:
                 raise RenderError(_cannot_read(path, str(opened.geterror())))
             pixels = pixels.reshape(pixels.shape[0], pixels.shape[1], end - begin)
-            planes = {one.name: np.ascontiguousarray(pixels[:, :, one.index - begin]) for one in mine}
+            planes = {one.name: pixels[:, :, one.index - begin].astype(np.float32, order="C") for one in mine}
             box = header.boxes[part].union(image.box)
             own = Image(planes, header.boxes[part], header.format).fitted(box)
             image = image.fitted(box).having(own.planes)
