@@ -87,8 +87,7 @@ def _sources(universe: Universe, place: Place) -> Iterator[Flow]:
         for part in reading(place, on=False):
             yield from _passed(place, part)
     else:
-        for flow in inputs_of(place):
-            yield flow._replace(why=flow.why or inside.why)
+        yield from inputs_of(place)
 
 
 def reading(place: Place, *, on: bool) -> Iterator[Part]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from jit_render.model.errors import UsageError
+from jit_render.script.companions import with_companions
 from jit_render.script.demand import wants
 from jit_render.script.nodes import Script
 from jit_render.script.planned import (
@@ -85,7 +86,7 @@ def plan(
         gathered.note(untold)
     for want in wants(universe, chosen.flows):
         gathered.add(want)
-    reads = tuple(gathered.plans())
+    reads = tuple(with_companions(universe, job, tuple(gathered.plans()), gathered.note))
     return Plan(
         frames=job,
         views=tuple(view for view in universe.main.views if any(view in write.views for write in chosen.writes)),

@@ -62,8 +62,7 @@ class Gathered:
 
     def plans(self) -> Iterator[ReadPlan]:
         """One for each knob, name and set of frames, in the script's order."""
-        order = {node: index for index, node in enumerate(self._universe.script.nodes)}
-        for key in sorted(self._found, key=lambda key: (order.get(key.node, key.node.line), key.node.line)):
+        for key in sorted(self._found, key=lambda key: self._universe.order(key.node)):
             yield from self._plans_of(key)
 
     def _knobs(self, place: Place) -> Iterator[tuple[str, Part]]:

@@ -7,6 +7,7 @@ renders, and each file is read once. Files that lead back to themselves are refu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -46,14 +47,16 @@ class Universe:
         gizmo_path: Sequence[str] = (),
         frame: int = 1,
     ) -> None:
+        self._written = script
         self.script = copied(script)
         self.main = Evaluator(self.script, script_path=script_path, environment=environment)
         self.files = files
-        self.gizmo_path = tuple(folder.rstrip("/") for folder in gizmo_path)
-        self._environment = environment
-        self._frame = frame
+        self.gizmo_path = _folders(gizmo_path, environment.get("NUKE_PATH", ""))
+        self.environment = environment
+        self.frame = frame
         self._homes: dict[Node, Evaluator] = {}
-        self._prefixes: dict[Script, str] = {}
+        self._openers: dict[Script, Node] = {}
+        self._order = {node: index for index, node in enumerate(self.script.nodes)}
         self._insides: dict[Node, Inside] = {}
         self._grafted: dict[Node, str] = {}
         self._plants: dict[str, Node | None] = {}
@@ -65,7 +68,17 @@ class Universe:
 
     def name(self, node: Node) -> str:
         """The full name, behind that of the Precomp whose script the node is of."""
-        return self._prefixes.get(self.evaluator(node).script, "") + node.full_name
+        opener = self._openers.get(self.evaluator(node).script)
+        return node.full_name if opener is None else f"{self.name(opener)}.{node.full_name}"
+
+    def order(self, node: Node) -> tuple[int, int]:
+        """Where the node stands among all: that of its gizmo or Precomp in the script, then its own line."""
+        line = node.line
+        while (opener := self._openers.get(self.evaluator(node).script)) is not None:
+            node = opener
+        while node not in self._order and node.parent is not None:
+            node = node.parent
+        return self._order.get(node, 0), line
 
     def sources(self, node: Node) -> list[Node]:
         """Every node that `node` may show or use."""
@@ -81,6 +94,14 @@ class Universe:
         if known is None:
             known = self._insides[node] = self._look_inside(node)
         return known
+
+    def classes(self) -> dict[str, Node]:
+        """Every class of the script and of those that it brought in, each with its first node as it was written."""
+        found: dict[str, Node] = {}
+        for script in (self._written, *(other.script for other in self._others.values())):
+            for node in script.nodes:
+                found.setdefault(node.cls, node)
+        return found
 
     def gizmo_file(self, cls: str) -> str | None:
         """Where the gizmo path has the gizmo that a class stands for."""
@@ -116,8 +137,8 @@ class Universe:
         evaluator = self.evaluator(node)
         view = evaluator.views[0]
         try:
-            path = evaluator.path(node, "file", frame=self._frame, view=view)
-            published = evaluator.boolean(node, "published", frame=self._frame, view=view, default=not node.children)
+            path = evaluator.path(node, "file", frame=self.frame, view=view)
+            published = evaluator.boolean(node, "published", frame=self.frame, view=view, default=not node.children)
         except Undecided as undecided:
             return Untold.of(undecided, node)
         if not path or not published:
@@ -167,7 +188,7 @@ class Universe:
     def _precomp(self, node: Node) -> Inside:
         evaluator = self.evaluator(node)
         try:
-            path = evaluator.path(node, "file", frame=self._frame, view=evaluator.views[0])
+            path = evaluator.path(node, "file", frame=self.frame, view=evaluator.views[0])
         except Undecided as undecided:
             return Inside((), Untold.of(undecided, node))
         other = self._other(node, evaluator, path)
@@ -185,10 +206,10 @@ class Universe:
             if script is None:
                 return None
             views = self.main.views
-            other = Evaluator(script, script_path=path, environment=self._environment, views=views)
+            other = Evaluator(script, script_path=path, environment=self.environment, views=views)
             self._others[path] = other
             self._homes.update(dict.fromkeys((script.root, *script.nodes), other))
-            self._prefixes[script] = f"{self.name(node)}."
+            self._openers[script] = node
         return self._others[path]
 
     def _refuse_ring(self, node: Node, here: str, path: str) -> None:
@@ -214,7 +235,7 @@ class Universe:
         if not outputs and len(writes) > 1:
             why = self._untold(node, f"which of the {len(writes)} Writes of {other.script.name} it shows", "")
         try:
-            is_reading = self.evaluator(node).boolean(node, "reading", frame=self._frame, view=other.views[0])
+            is_reading = self.evaluator(node).boolean(node, "reading", frame=self.frame, view=other.views[0])
         except Undecided:
             is_reading = True
         if is_reading:
@@ -232,6 +253,13 @@ class Universe:
         text = what if way_out else f"{what} cannot be told"
         tail = f"; {way_out}." if way_out else "."
         return Untold(f"{self.name(node)}: {text}{tail}", node.cls, self.name(node), "file", node.line)
+
+
+def _folders(given: Sequence[str], spelled: str) -> tuple[str, ...]:
+    """The gizmo path: what is configured, then what the environment's NUKE_PATH says (Windows has ``;`` there)."""
+    listed = spelled.split(";") if ";" in spelled or re.match(r"[A-Za-z]:[\\/]", spelled) else spelled.split(":")
+    folders = (folder.strip().replace("\\", "/").rstrip("/") for folder in (*given, *listed))
+    return tuple(dict.fromkeys(folder for folder in folders if folder))
 
 
 def _ring(paths: Iterable[str], node: Node) -> ScriptError:

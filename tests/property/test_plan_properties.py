@@ -79,6 +79,8 @@ class Program:
     """A script in the making. Each name in `nodes` can be pushed again as ``$N<name>``."""
 
     draw: st.DrawFn
+    ranged: bool
+    """Whether every Read has a range: one without has no end to which its frames could be widened."""
     lines: list[str] = field(default_factory=list)
     nodes: list[str] = field(default_factory=list)
     count: int = 0
@@ -101,9 +103,9 @@ class Program:
         self.nodes.append(name)
 
     def read(self) -> None:
-        spans = ("first 1 last 9", "first 3 last 6 before black", "first 2 last 5 after loop before bounce", "")
+        spans = ("first 1 last 9", "first 3 last 6 before black", "first 2 last 5 after loop before bounce")
         modes = ("", "", "frame_mode offset frame 2", 'frame_mode "start at" frame 4', "frame frame+1")
-        span = self.pick(*spans)
+        span = self.pick(*spans, *([] if self.ranged else [""]))
         mode = self.pick(*modes)
         self.node("Read", f"file {self.pick(*FILES)}\n {span} {mode} on_error {self.pick('error', 'black')}", 0)
 
@@ -138,20 +140,24 @@ class Program:
         still = self.pick("", "TimeOffset {\n time_offset -1\n name T\n}\n", "Blur {\n disable {{parent.disable}}\n}\n")
         body = "\nInput {\n inputs 0\n name In\n}\n" + still
         if self.pick("plain", "with a read") == "with a read":
-            body += "Read {\n inputs 0\n file /p/inner.####.exr\n first 1\n last 9\n name R\n}\nMerge2 {\n inputs 2\n}\n"
+            body += (
+                "Read {\n inputs 0\n file /p/inner.####.exr\n first 1\n last 9\n name R\n}\nMerge2 {\n inputs 2\n}\n"
+            )
         self.node("Group", "", 1, inside=f"{body}Output {{\n name Out\n}}\nend_group")
 
     def clone(self) -> None:
         self.count += 1
         name = f"n{self.count}"
         self.lines.append(f"push $N{self.pick(*self.nodes)}")
-        self.lines.append(f"clone $Nshared {{\n {self.pick('', 'disable true', 'time_offset 1')}\n}}\nset N{name} [stack 0]")
+        self.lines.append(
+            f"clone $Nshared {{\n {self.pick('', 'disable true', 'time_offset 1')}\n}}\nset N{name} [stack 0]"
+        )
         self.nodes.append(name)
 
 
 @st.composite
-def programs(draw: st.DrawFn) -> str:
-    program = Program(draw)
+def programs(draw: st.DrawFn, *, ranged: bool = False) -> str:
+    program = Program(draw, ranged)
     program.read()
     program.lines.append("TimeOffset {\n time_offset -1\n name Shared\n}\nset Nshared [stack 0]")
     for _ in range(program.number(1, 10)):
@@ -168,9 +174,7 @@ VIEWS = st.sampled_from([["left"], ["right"], ["left", "right"]])
 @given(programs(), FRAMES, VIEWS)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_script_that_can_be_told_is_planned_to_the_file(text: str, frames: list[int], views: list[str]) -> None:
-    planned = plan(
-        parse(text), frames=frames, views=views, script_path="/show/comp/shot.nk", environment=ENVIRONMENT
-    )
+    planned = plan(parse(text), frames=frames, views=views, script_path="/show/comp/shot.nk", environment=ENVIRONMENT)
     assert planned.undecided == ()
     assert all(read.certain for read in planned.reads)
     assert {frame: {file.name for file in planned.files(frame)} for frame in frames} == opened_by_frame(
@@ -178,7 +182,7 @@ def test_a_script_that_can_be_told_is_planned_to_the_file(text: str, frames: lis
     )
 
 
-@given(programs(), FRAMES, VIEWS)
+@given(programs(ranged=True), FRAMES, VIEWS)
 @settings(max_examples=75, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_what_cannot_be_told_is_planned_widely(text: str, frames: list[int], views: list[str]) -> None:
     known = {"SHOT": ENVIRONMENT["SHOT"]}
