@@ -12,7 +12,9 @@ from jit_render.cli.logs import logs
 from jit_render.cli.ls import ls
 from jit_render.cli.nuke_path import nuke_path
 from jit_render.cli.pull import pull
+from jit_render.cli.push import push
 from jit_render.cli.retry import retry
+from jit_render.cli.script import script
 from jit_render.cli.sheet import sheet
 from jit_render.cli.status import status
 from jit_render.cli.verify import verify
@@ -27,7 +29,7 @@ app = boundary.application(
     help="Render Nuke shots from bucket to bucket. jit-submit starts a job; these commands look after it.",
     epilog=boundary.EXIT_CODES,
 )
-for command in (status, frames, logs, wait, retry, cancel, pull, verify, sheet, ls, work, agent):
+for command in (status, frames, logs, wait, retry, cancel, push, pull, verify, sheet, ls, script, work, agent):
     app.command(epilog=boundary.EXIT_CODES)(command)
 app.command("nuke-path", epilog=boundary.EXIT_CODES)(nuke_path)
 app.add_typer(cache_app, name="cache")

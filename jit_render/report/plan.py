@@ -12,7 +12,7 @@ from typing import Any
 from jit_render.farm.planning import Inputs, Missing, ReadInputs
 from jit_render.model.frames import spell
 from jit_render.model.job import JobSpec
-from jit_render.report.words import count, share, size
+from jit_render.report.words import count, cut_end, cut_start, share, size
 from jit_render.script.planned import Plan
 
 WIDTH = 80
@@ -23,7 +23,7 @@ def plan_lines(plan: Plan, inputs: Inputs, spec: JobSpec) -> list[str]:
     """Lines for people."""
     lines = [f"{spec.script_name}: {spec.frame_set.echo()}", "", "writes"]
     for write in spec.writes:
-        lines += [f"  {write.name} ({' '.join(write.views)})", f"    {_tail(write.file, WIDTH - 4)}"]
+        lines += [f"  {write.name} ({' '.join(write.views)})", f"    {cut_start(write.file, WIDTH - 4)}"]
     lines += ["", *_reads(inputs)]
     lines += _section("missing", _missing(inputs.missing))
     lines += _section(
@@ -71,10 +71,12 @@ def _reads(inputs: Inputs) -> list[str]:
         numbers = {frame for one in group if one.read.has_frame for frame in one.read.file_frames()}
         frames = spell(numbers) if numbers else "one file"
         files, there = sum(one.files - one.made_here for one in group), sum(one.there for one in group)
-        node = _head(("" if all(one.read.certain for one in group) else "? ") + f"{first.node}.{first.knob}", _NODE - 2)
+        node = cut_end(
+            ("" if all(one.read.certain for one in group) else "? ") + f"{first.node}.{first.knob}", _NODE - 2
+        )
         weight = size(sum(one.size_bytes for one in group)) if any(one.pattern for one in group) else "-"
-        lines.append(f"  {node:<{_NODE - 2}}  {_head(frames, _FRAMES):<{_FRAMES}}{files:>8}{there:>8}{weight:>11}")
-        lines += [f"    {_tail(name, WIDTH - 4)}" for name in dict.fromkeys(one.read.pattern for one in group[:3])]
+        lines.append(f"  {node:<{_NODE - 2}}  {cut_end(frames, _FRAMES):<{_FRAMES}}{files:>8}{there:>8}{weight:>11}")
+        lines += [f"    {cut_start(name, WIDTH - 4)}" for name in dict.fromkeys(one.read.pattern for one in group[:3])]
     if any(not one.read.certain for one in inputs.reads):
         lines.append("  ? more may be listed here than is read; see --json for the reason")
     return lines
@@ -147,11 +149,3 @@ def _missing_json(one: Missing) -> dict[str, Any]:
         "certain": one.certain,
         "stops": one.stops,
     }
-
-
-def _tail(text: str, width: int) -> str:
-    return text if len(text) <= width else "…" + text[len(text) - width + 1 :]
-
-
-def _head(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"

@@ -39,3 +39,13 @@ def share(part: float | None) -> str:
 def count(number: int, one: str, many: str = "") -> str:
     """``1 frame``, ``2 frames``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def cut_end(text: str, width: int) -> str:
+    """`text` in `width` columns: a node's name says most in front."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def cut_start(text: str, width: int) -> str:
+    """`text` in `width` columns: a path says most behind."""
+    return text if len(text) <= width else "…" + text[len(text) - width + 1 :]

@@ -19,8 +19,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from jit_render.model.errors import UsageError
+from jit_render.model.frames import MOST_FRAMES
 from jit_render.script.companions import with_companions
 from jit_render.script.demand import wants
+from jit_render.script.evaluate import Evaluator
 from jit_render.script.nodes import Script
 from jit_render.script.planned import (
     NO_FRAME,
@@ -48,7 +50,17 @@ __all__ = [
     "Undecidable",
     "WritePlan",
     "plan",
+    "script_frames",
 ]
+
+
+def script_frames(script: Script) -> tuple[int, ...]:
+    """The frames that Root says; 1 to 100 where it says nothing. Raises Undecided, UsageError."""
+    evaluator = Evaluator(script)
+    first, last = (round(evaluator.number(script.root, knob, frame=1)) for knob in ("first_frame", "last_frame"))
+    if last - first >= MOST_FRAMES or last < first:
+        raise UsageError(f"{script.name} says its frames are {first} to {last}; name those that are meant.")
+    return tuple(range(first, last + 1))
 
 
 def plan(
