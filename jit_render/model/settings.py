@@ -57,6 +57,14 @@ class CacheSettings(_Section):
     spool_limit: Size = 50 * 1024**3
 
 
+class IngestSettings(_Section):
+    uploaders: int = Field(default=8, ge=1, le=256)
+    """Files that are read and uploaded at once."""
+    hashes: str = "~/.cache/jit-render/hashes"
+    """Folder that remembers the checksums of files on this disk; private, one per machine in it."""
+    hashes_limit: Size = 256 * 1024**2
+
+
 class RenderSettings(_Section):
     renderer: Literal["nuke", "standin"] = "nuke"
     nuke: str = ""
@@ -90,6 +98,7 @@ class Settings(_Section):
     job: JobSettings = JobSettings()
     paths: tuple[PathRule, ...] = ()
     cache: CacheSettings = CacheSettings()
+    ingest: IngestSettings = IngestSettings()
     render: RenderSettings = RenderSettings()
     farm: FarmSettings = FarmSettings()
     store: StoreSettings = StoreSettings()
