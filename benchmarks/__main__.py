@@ -13,7 +13,7 @@ from rich.console import Console
 
 from benchmarks import machine
 
-NAMES = ("resolve",)
+NAMES = ("resolve", "plan-bucket", "prefetch")
 """Modules of this package with ``measure(*, quick) -> dict`` and ``table(result) -> rich.Table``."""
 
 
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     console = Console()
     results: dict[str, Any] = {}
     for name in NAMES if asked.name == "all" else [asked.name]:
-        module = importlib.import_module(f"benchmarks.{name}")
+        module = importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
         on = machine.describe()
         result = {"benchmark": name, "quick": asked.quick, **module.measure(quick=asked.quick), "machine": on}
         console.print(module.table(result))
