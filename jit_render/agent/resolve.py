@@ -207,10 +207,14 @@ class Resolver:
         if job.is_absent(url, self._clock.monotonic()):
             raise ObjectNotFound(f"{url} does not exist.")
         try:
-            info = await job.look_once(url, lambda: self._stat(url))
+            return await job.look_once(url, lambda: self._look(job, url))
         except ObjectNotFound:
             job.remember_absent(url, self._clock.monotonic())
             raise
+
+    async def _look(self, job: Job, url: ObjectUrl) -> ObjectInfo:
+        """Look and pin in one go: whoever comes after the look must find the pin, not look again."""
+        info = await self._stat(url)
         return info if job.latest else self._cache.remember_pin(job.id, info)
 
     async def _overwritten(self, info: ObjectInfo) -> GenerationGone:
