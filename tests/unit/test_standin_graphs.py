@@ -85,7 +85,8 @@ def test_what_is_the_same_in_all_views_is_rendered_once_for_a_frame():
     node, blur = engine.script.find("N"), engine.script.find("Still")
     left = engine.pull(node, 1, "left")
     kept = engine.pull(blur, 1, "right")
-    assert [value(image, "rgba.red", 8, 4) for image in (left, engine.pull(node, 1, "right"))] == pytest.approx([2, 3], abs=0.01)
+    shown = [value(image, "rgba.red", 8, 4) for image in (left, engine.pull(node, 1, "right"))]
+    assert shown == pytest.approx([2, 3], abs=0.01)
     assert engine.pull(blur, 1, "left") is kept
     engine.forget()
     assert engine.pull(blur, 1, "left") is not kept

@@ -82,10 +82,13 @@ _OPERATIONS = {
 _CHECKERS = {
     "ChannelMerge": "channels.check_channel_merge",
     "Colorspace": "lut.check_colorspace",
+    "Median": "filters.check_median",
     "Merge": "merge.check_merge",
     "Merge2": "merge.check_merge",
+    "OCIOFileTransform": "lut.check_file_transform",
     "Read": "io.check_read",
     "Reformat": "transform.check_reformat",
+    "Vectorfield": "lut.check_vectorfield",
     "Write": "io.check_write",
 }
 """Class → a look at its knobs that raises UnsupportedNode for a way of working that is not there."""

@@ -8,10 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from jit_render.render.standin.call import Call, blended, blended_over
+from jit_render.model.errors import UnsupportedNode
+from jit_render.render.standin.call import Call, blended, blended_over, describe
 from jit_render.render.standin.image import Image, Plane
 from jit_render.render.standin.resample import blurred
 
+_MOST_REACH = 10
+_MEDIAN_VALUES = 1 << 23  # sorted at once: 32 MB
 _KINDS = ("box", "triangle", "quadratic", "gaussian")
 
 
@@ -146,17 +149,30 @@ def _running(plane: Plane, window: int, axis: int, pick: Callable[[Plane, Plane]
     return plane
 
 
+def check_median(call: Call) -> tuple[int, int]:
+    """How far it reaches across and up. Raises UnsupportedNode for a size that would take minutes a frame."""
+    across, up = (max(0, round(value)) for value in call.numbers("size", (3.0, 3.0)))
+    if max(across, up) > _MOST_REACH:
+        raise UnsupportedNode(f"{describe(call.node)}: the stand-in does no size over {_MOST_REACH}.")
+    return across, up
+
+
 def median(call: Call) -> Image:
-    """Median over a square of ±`size` pixels."""
+    """Median over a rectangle of ±`size` pixels; the picture's rim goes on beyond its edge."""
     image = call.source()
-    reach = [min(10, max(0, round(value))) for value in call.numbers("size", (3.0, 3.0))]
+    across, up = check_median(call)
     names = call.channels(image, "all")
-    if not names or not any(reach):
+    if not names or image.box.is_empty or not (across or up):
         return image
-    padded = image.only(names).fitted(image.box.grown(*reach))
-    window = (2 * reach[1] + 1, 2 * reach[0] + 1)
-    changed = {
-        name: np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(plane, window), axis=(2, 3)), np.float32)
-        for name, plane in padded.planes.items()
-    }
+    changed = {name: _median(image.planes[name], across, up) for name in names}
     return blended(call, image, changed)
+
+
+def _median(plane: Plane, across: int, up: int) -> Plane:
+    window = (2 * up + 1, 2 * across + 1)
+    views = np.lib.stride_tricks.sliding_window_view(np.pad(plane, ((up, up), (across, across)), "edge"), window)
+    out: Plane = np.empty(plane.shape, np.float32)
+    rows = max(1, _MEDIAN_VALUES // (plane.shape[1] * window[0] * window[1]))
+    for begin in range(0, plane.shape[0], rows):
+        out[begin : begin + rows] = np.median(views[begin : begin + rows], axis=(2, 3))
+    return out

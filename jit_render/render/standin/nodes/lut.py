@@ -77,6 +77,24 @@ def ocio_file_transform(call: Call) -> Image:
     return _through_file(call, path, inverse=inverse)
 
 
+def check_file_transform(call: Call) -> None:
+    """Raises UnsupportedNode for one of several corrections in a file, and for a space of its own to work in."""
+    _must_be(call, "cccid", ())
+    _must_be(call, "working_space", ("default", "reference", "scene_linear"))
+
+
+def check_vectorfield(call: Call) -> None:
+    """Raises UnsupportedNode for spaces to convert from and to."""
+    for knob in ("colorspaceIn", "colorspaceOut"):
+        _must_be(call, knob, ("linear", "default"))
+
+
+def _must_be(call: Call, knob: str, allowed: tuple[str, ...]) -> None:
+    value = call.string(knob, "").strip()
+    if value and _plain(value).lower() not in allowed:
+        raise UnsupportedNode(f"{describe(call.node)}: the stand-in does not do {knob} {value!r}.")
+
+
 def vectorfield(call: Call) -> Image:
     """Vectorfield: a 3D (or 1D) LUT file."""
     path = _file(call, "vfield_file")

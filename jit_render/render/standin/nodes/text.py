@@ -77,12 +77,7 @@ def _drawn(call: Call, message: str, size: float, box: Box, image: Image) -> Pla
         return _typeset(call, font, message, size=size, box=box, part=part)
     scale = size / _LINE
     wide, high = dots.shape[1] * scale, dots.shape[0] * scale
-    across = call.choice("xjustify", ("left", "center", "right", "justify"), "left")
-    down = call.choice("yjustify", ("top", "center", "bottom", "baseline"), "top")
-    left = {"center": box.x + (box.width - wide) / 2, "right": box.right - wide}.get(across, float(box.x))
-    top = {"center": box.top - (box.height - high) / 2, "bottom": box.y + high, "baseline": box.y + high}.get(
-        down, float(box.top)
-    )
+    left, top = _corner(call, box, wide, high)
     columns = resize_taps((part.x + 0.5 - left) / scale, 1 / scale, part.width, FILTERS["bilinear"])
     rows = resize_taps((top - part.top + 0.5) / scale, 1 / scale, part.height, FILTERS["bilinear"])
     # Steeper than the filter's own slope: edges are one pixel soft, whatever the size.
@@ -108,11 +103,23 @@ def _typeset(call: Call, font: str, message: str, *, size: float, box: Box, part
 
     if not Path(font).is_file():
         raise call.failed(f"the font file {font} is missing.")
-    canvas = OpenImageIO.ImageBuf(OpenImageIO.ImageSpec(box.width, box.height, 1, "float"))
-    for index, line in enumerate(message.splitlines()):
-        y = round(size * (index + 1))
-        if not OpenImageIO.ImageBufAlgo.render_text(canvas, 0, y, line, round(size), font, (1.0,)):
-            raise call.failed(" ".join(str(canvas.geterror()).split()))
+    drawing = OpenImageIO.ImageBufAlgo
+    canvas = OpenImageIO.ImageBuf(OpenImageIO.ImageSpec(max(1, part.width), max(1, part.height), 1, "float"))
+    lines, height = message.splitlines(), round(size)
+    _, top = _corner(call, box, 0.0, size * len(lines))
+    for index, line in enumerate(lines):
+        left, _ = _corner(call, box, float(drawing.text_size(line, height, font).width), 0.0)
+        baseline = part.top - top + round(size * (index + 1))
+        if not drawing.render_text(canvas, round(left - part.x), round(baseline), line, height, font, (1.0,)):
+            raise call.failed(f"{font}: {' '.join(str(canvas.geterror()).split())}")
     pixels: Any = canvas.get_pixels()
-    drawn = Image({"text": np.ascontiguousarray(pixels[:, :, 0])}, box, call.engine.format)
-    return drawn.fitted(part).planes["text"]
+    return np.ascontiguousarray(pixels[: part.height, : part.width, 0])
+
+
+def _corner(call: Call, box: Box, wide: float, high: float) -> tuple[float, float]:
+    """Left and top of a text of that size, as the justification knobs place it in `box`."""
+    across = call.choice("xjustify", ("left", "center", "right", "justify"), "left")
+    down = call.choice("yjustify", ("top", "center", "bottom", "baseline"), "top")
+    left = {"center": box.x + (box.width - wide) / 2, "right": box.right - wide}.get(across, float(box.x))
+    top = {"center": box.top - (box.height - high) / 2, "bottom": box.y + high, "baseline": box.y + high}
+    return left, top.get(down, float(box.top))
