@@ -18,6 +18,7 @@ from jit_render.model.frames import spell
 from jit_render.model.identity import ObjectUrl
 from jit_render.model.manifest import PlannedNode
 from jit_render.model.volume import spell_strand
+from jit_render.store import ABSENT
 
 _PLACEHOLDER = re.compile(r"#+|%0?\d*d|%[vV]")
 _WIDTH = re.compile(r"<(\d+)>")
@@ -105,7 +106,12 @@ def _read(job: JobReader) -> dict[int, set[ObjectUrl]]:
     for frame in sorted(spec.frame_set):
         of_frame = spec.commits(frame)
         if of_frame and all(key in records for key in of_frame):
-            urls = {ObjectUrl.parse(source.url) for key in of_frame for source in records[key].inputs}
+            urls = {
+                ObjectUrl.parse(source.url)
+                for key in of_frame
+                for source in records[key].inputs
+                if source.generation != ABSENT
+            }
             found[frame] = urls - own
     return found
 

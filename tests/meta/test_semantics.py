@@ -14,14 +14,18 @@ from typing import Any
 import pytest
 
 from jit_render.agent import ensure_running
+from jit_render.farm.pinning import put_manifest
+from jit_render.farm.planning import look
 from jit_render.model.clock import SystemClock
 from jit_render.model.identity import ObjectUrl
 from jit_render.model.job import CommitKey, JobPaths, JobSpec, WriteTarget
 from jit_render.model.pathmap import PathMap, PathRule
 from jit_render.model.settings import CacheSettings, Settings, StoreSettings
+from jit_render.script.planned import ONCE, Plan, ReadPlan
 from jit_render.store.port import ABSENT
 from jit_render.store.router import open_store
 from jit_render.testing.fake_gcs import FakeGcs
+from jit_render.testing.gcs_model import Preconditions
 from nuke_callbacks.client import AgentFailure, Client
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "SEMANTICS.md"
@@ -45,6 +49,11 @@ class Bucket:
 
     def downloads(self, name: str) -> int:
         return self.server.count("get", self.name, name)
+
+    def forget_old_versions(self) -> None:
+        for version in self.server.objects_model.versions(self.name, old=True):
+            if version.generation != self.server.objects(self.name)[version.name].generation:
+                self.server.objects_model.delete(self.name, version.name, version.generation, Preconditions())
 
     def deny(self) -> None:
         self.server.deny(self.name)
@@ -70,7 +79,24 @@ def refusal(call: Callable[..., object], *args: object) -> str:
     return str(caught.value.kind)
 
 
-def make_job(server: FakeGcs, job_id: str) -> JobPaths:
+class TwoNodes:
+    """Jobs with a plan, each served by two agents with a cache of their own."""
+
+    def __init__(self, server: FakeGcs, settings: Settings, folder: Path) -> None:
+        self.processes: list[Process] = []
+        self._server = server
+        self._settings = settings
+        self._caches = (folder / "here", folder / "there")
+
+    def submit(self, name: str) -> list[Process]:
+        job = make_job(self._server, f"planned-{len(self.processes)}", planned=name)
+        sockets = [ensure_running(cache, self._settings, SystemClock()) for cache in self._caches]
+        made = [Process(str(socket), str(job.home), 0, 1) for socket in sockets]
+        self.processes += made
+        return made
+
+
+def make_job(server: FakeGcs, job_id: str, *, planned: str = "") -> JobPaths:
     rules = (
         PathRule(prefix=("/mnt/show", "P:\\show"), target="gs://assets"),
         PathRule(prefix="/mnt/show/renders", target="gs://out/renders", mode="write"),
@@ -89,6 +115,11 @@ def make_job(server: FakeGcs, job_id: str) -> JobPaths:
     )
     paths = JobPaths.of(ObjectUrl.parse("gs://state/jit"), job_id)
     store = open_store(StoreSettings(endpoint=server.url))
+    if planned:
+        read = ReadPlan("Read1", "Read", "file", 1, planned, "error", ("",), dict.fromkeys(spec.frame_set, ONCE))
+        inputs = look(store, Plan(tuple(spec.frame_set), ("main",), (), (read,)), spec)
+        manifest = put_manifest(store, paths, inputs.manifest().encode(spec.tasks()))
+        spec = spec.model_copy(update={"inputs": manifest})
     store.write(paths.spec, spec.model_dump_json().encode(), if_generation=ABSENT)
     store.close()
     return paths
@@ -96,7 +127,8 @@ def make_job(server: FakeGcs, job_id: str) -> JobPaths:
 
 @pytest.fixture
 def names(tmp_path: Path) -> Iterator[dict[str, object]]:
-    with FakeGcs(buckets=["assets", "out", "state"]) as server:
+    with FakeGcs(buckets=["out", "state"]) as server:
+        server.create_bucket("assets", versioning=True)
         job, other = make_job(server, "shot-1"), make_job(server, "shot-2")
         root = tmp_path / "cache"
         settings = Settings(
@@ -105,6 +137,7 @@ def names(tmp_path: Path) -> Iterator[dict[str, object]]:
         )
         socket = str(ensure_running(root, settings, SystemClock()))
         processes = [Process(socket, str(home), 0, 1) for home in (job.home, job.home, other.home)]
+        two_nodes = TwoNodes(server, settings, tmp_path)
         yield {
             "bucket": Bucket(server, "assets"),
             "out": Bucket(server, "out"),
@@ -114,6 +147,7 @@ def names(tmp_path: Path) -> Iterator[dict[str, object]]:
             "read": lambda path: Path(path).read_bytes(),
             "write": lambda path, data: Path(path).write_bytes(data) and None,
             "refusal": refusal,
+            "submit_on_two_nodes": two_nodes.submit,
             "inputs_of": lambda write, view, frame: {
                 source["url"]: source["generation"]
                 for source in json.loads(
@@ -124,10 +158,12 @@ def names(tmp_path: Path) -> Iterator[dict[str, object]]:
                 job.commit(CommitKey(write=write, view=view, frame=frame)).key in server.objects("state")
             ),
         }
-        pid = processes[0].stats()["agent"]["pid"]
+        processes += two_nodes.processes
+        pids = {process.stats()["agent"]["pid"] for process in processes}
         for process in processes:
             process.close()
-        os.kill(pid, signal.SIGTERM)
+        for pid in pids:
+            os.kill(pid, signal.SIGTERM)
 
 
 def test_the_page_tells_the_truth(names: dict[str, object]) -> None:
