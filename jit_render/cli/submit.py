@@ -39,6 +39,7 @@ Seed = Annotated[int, typer.Option("--seed", help="Of --chaos: the same seed hit
 Grace = Annotated[float, typer.Option("--chaos-grace", metavar="SECONDS", min=0, help="Between notice and end.")]
 Sheet = Annotated[Path | None, typer.Option("--sheet", metavar="PNG", help="Draw a contact sheet when it is done.")]
 PlanOnly = Annotated[bool, typer.Option("--plan", help="Show what would be read and what is missing; submit nothing.")]
+NoUpload = Annotated[bool, typer.Option("--no-upload", help="Stop where an input on this disk is not in the bucket.")]
 NoRun = Annotated[bool, typer.Option("--no-run", help="Only submit; 'jit-render retry' runs it.")]
 Show = Annotated[str, typer.Option("--show", metavar="NAME", help="Name of the show [job.show].")]
 
@@ -66,6 +67,7 @@ def submit(
     chaos_grace: Grace = 30,
     sheet: Sheet = None,
     plan: PlanOnly = False,
+    no_upload: NoUpload = False,
     no_run: NoRun = False,
     show: Show = "",
     state: State = "",
@@ -99,7 +101,8 @@ def submit(
         _echo(submission)
         inputs = look(given.store, submission.plan, submission.spec)
         if plan:
-            raise typer.Exit(_show_plan(submission, inputs, json=json))
+            raise typer.Exit(_show_plan(given, submission, inputs, may_upload=not no_upload, json=json))
+        inputs = _bring(given, submission, inputs, may_upload=not no_upload, quiet=json)
         _warn(inputs, allow_missing=allow_missing)
         done = submit_job(given.store, submission, given.clock, inputs)
         exit_code = 0
@@ -133,9 +136,28 @@ def _echo(submission: Submission) -> None:
         note(f"note: {text}")
 
 
-def _show_plan(submission: Submission, inputs: Inputs, *, json: bool) -> int:
+def _bring(given: Session, submission: Submission, inputs: Inputs, *, may_upload: bool, quiet: bool) -> Inputs:
+    """Upload the inputs that lie on this disk only; the inputs as they are then."""
+    from jit_render.cli.output import note
+    from jit_render.farm.bringing import bring_inputs
+    from jit_render.farm.ingest_report import Choices
+    from jit_render.report.ingest import ingest_lines, open_ingest_display
+
+    with open_ingest_display(given.clock, quiet=quiet) as display:
+        choices = Choices(on_progress=display.show)
+        inputs, report = bring_inputs(
+            given.settings, given.store, submission, inputs, clock=given.clock, choices=choices, may_upload=may_upload
+        )
+    if report.brought or not report.is_whole:
+        for line in ingest_lines(report):
+            note(line)
+    return inputs
+
+
+def _show_plan(given: Session, submission: Submission, inputs: Inputs, *, may_upload: bool, json: bool) -> int:
     """The exit code: 3 where the submit would stop for a missing input."""
-    from jit_render.cli.output import say, say_json
+    from jit_render.cli.output import note, say, say_json
+    from jit_render.farm.bringing import lying_here
     from jit_render.report.plan import plan_json, plan_lines
 
     if json:
@@ -143,7 +165,11 @@ def _show_plan(submission: Submission, inputs: Inputs, *, json: bool) -> int:
     else:
         for line in plan_lines(submission.plan, inputs, submission.spec):
             say(line)
-    stops = not submission.spec.allow_missing and any(one.stops for one in inputs.missing)
+    here = lying_here(given.settings, submission, inputs)
+    if here:
+        note(f"note: {len(here)} of the missing inputs lie on this disk; a submit uploads them.")
+    missing = set(inputs.missing) - (here if may_upload else set())
+    stops = not submission.spec.allow_missing and any(one.stops for one in missing)
     return MissingInput.exit_code if stops else 0
 
 

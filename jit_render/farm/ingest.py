@@ -281,4 +281,4 @@ def _brought(one: _Done) -> Brought:
 
 
 def _why_kept(info: ObjectInfo) -> str:
-    return f"{info.url} differs and was written later; it stays (--overwrite replaces it)"
+    return f"{info.url} differs and was written later; it stays (push --overwrite replaces it)"

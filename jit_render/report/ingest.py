@@ -24,6 +24,7 @@ from jit_render.model.clock import Clock
 from jit_render.report.progress import PLAIN_SECONDS
 from jit_render.report.words import count, duration, size
 
+_YOUNGER = "the bucket's version is younger ('jit-render push --overwrite' replaces it)"
 MOST_NAMED = 20  # of one kind; --json lists all
 
 
@@ -119,7 +120,7 @@ def ingest_lines(report: IngestReport) -> list[str]:
     if report.dry_run:
         lines += _named(verb, [f"{one.path} → {one.object}" for one in new])
     lines += _named("replaces" if not report.dry_run else "would replace", [one.object for one in replaced])
-    lines += _named("kept back: the bucket's version is younger; --overwrite replaces it", [one.path for one in report.kept])
+    lines += _named(f"kept back: {_YOUNGER}", [printable(one.path) for one in report.kept])
     lines += _named("not brought", _reasons(report.refused))
     lines += _named("passed by", _reasons(report.skipped))
     return [*lines, *([f"note: {report.note}"] if report.note else [])]
