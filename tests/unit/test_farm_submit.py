@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jit_render.farm.pinning import index_of, pinned
 from jit_render.farm.records import JobReader, concurrently, list_jobs
 from jit_render.farm.submit import ID_LIMIT, Options, Submission, job_id, prepare, submit
 from jit_render.model.errors import (
@@ -16,6 +17,7 @@ from jit_render.model.errors import (
     HostilePath,
     JitRenderError,
     JobError,
+    MissingInput,
     ScriptError,
     UnmappedPath,
     UsageError,
@@ -229,7 +231,7 @@ def test_many_submissions_at_once_make_one_job(prepared, store):
     assert sorted(result.action for result in results).count("new") == 1
 
 
-@pytest.mark.parametrize("name", ["sh 010 (copy).nk", "šotů.nk", "-x.nk", "a" * 200 + ".nk", "'quoted \"name\".nk"])
+@pytest.mark.parametrize("name", ["sh 010 (copy).nk", "šotů.nk", "-x.nk", "a" * 200 + ".nk", '\'quoted "name".nk'])
 def test_scripts_with_strange_names_can_be_submitted(prepared, store, name):
     submitted = submit(store, prepared(write(), name=name), FakeClock())
     assert JobReader(store, submitted.home).spec().script_name == name
@@ -238,3 +240,65 @@ def test_scripts_with_strange_names_can_be_submitted(prepared, store, name):
 def test_a_script_with_a_line_break_in_its_name_is_refused(prepared):
     with pytest.raises(JitRenderError, match="control character"):
         prepared(write(), name="a\nb.nk")
+
+
+READ = "Read {\n inputs 0\n file /show/plates/p.####.exr\n name Read1\n}\n"
+
+
+@pytest.fixture
+def plates(tmp_path):
+    folder = tmp_path / "bucket" / "assets" / "plates"
+    folder.mkdir(parents=True)
+    for frame in range(1, 5):
+        (folder / f"p.{frame:04d}.exr").write_bytes(b"plate %d" % frame)
+    return folder
+
+
+def connected(more: str = "") -> str:
+    return READ + write(more=more).replace("inputs 0\n", "")
+
+
+def test_a_job_pins_what_its_frames_read_before_it_exists(prepared, store, plates):
+    submitted = submit(store, prepared(connected()), FakeClock())
+    reader = JobReader(store, submitted.home)
+    found = pinned(reader, index_of(reader), [2, 3])
+    assert submitted.spec.inputs == "inputs.json"
+    assert {frame: [info.url.name for info in infos] for frame, infos in found.items()} == {
+        2: ["p.0002.exr"],
+        3: ["p.0003.exr"],
+    }
+    live = store.stat(next(iter(found[2])).url)
+    assert {(info.id, info.size_bytes) for info in found[2]} == {(live.id, 7)}
+
+
+def test_a_missing_input_stops_a_submit_before_anything_is_stored(prepared, store, plates):
+    (plates / "p.0003.exr").unlink()
+    submission = prepared(connected())
+    with pytest.raises(MissingInput, match=r"1 input is not in the bucket: frame 3: .*p\.0003\.exr \(Read1\.file\)"):
+        submit(store, submission, FakeClock())
+    assert list_jobs(store, submission.state) == []
+    allowed = submit(store, prepared(connected(), allow_missing=True), FakeClock())
+    assert (allowed.spec.allow_missing, allowed.spec.inputs_missing) == (True, 1)
+
+
+def test_an_unfinished_job_whose_pins_were_overwritten_does_not_go_on(prepared, store, plates):
+    first = submit(store, prepared(connected()), FakeClock())
+    assert submit(store, prepared(connected()), FakeClock()).action == "resumed"
+    assert submit(store, prepared(connected(), latest=True), FakeClock()).action == "new"
+    (plates / "p.0004.exr").write_bytes(b"a newer plate 4")
+    again = submit(store, prepared(connected()), FakeClock())
+    assert again.action == "new"
+    assert again.home != first.home
+    reader = JobReader(store, again.home)
+    assert {info.size_bytes for info in pinned(reader, index_of(reader), [4])[4]} == {15}
+
+
+def test_a_manifest_that_an_interrupted_submission_left_is_passed_by(prepared, store, plates):
+    first = submit(store, prepared(connected()), FakeClock())
+    store.delete(JobReader(store, first.home).paths.spec)
+    (plates / "p.0004.exr").write_bytes(b"a newer plate 4")
+    again = submit(store, prepared(connected()), FakeClock())
+    reader = JobReader(store, again.home)
+    assert (again.home, again.action) == (first.home, "new")
+    assert re.fullmatch(r"inputs-[0-9a-f]{16}\.json", again.spec.inputs)
+    assert {info.size_bytes for info in pinned(reader, index_of(reader), [4])[4]} == {15}
