@@ -8,8 +8,9 @@ demand when it is asked for. How far ahead is bounded three ways: in frames (`ca
 asked for yet (the cache's share for prefetches: where that is used up, the round ends, and the next frame tries
 again).
 
-What a plan missed, a frame betrays: an unplanned input with a frame number in its name is expected, as far from the
-frame, for the frames that follow. An expectation that the bucket does not meet is dropped.
+What a plan missed, a frame betrays: an unplanned input with a frame number in its name, which the frame before did not
+read, is expected, as far from the frame, for the frames that follow. The next frame says anew what is unplanned, so an
+expectation that is not met lasts a frame.
 
 Each object fetched for nobody yet is counted once: *useful* when a frame finds it here, *late* when a frame has to
 wait for the rest of it, *wasted* when no frame of the attempt asks, or not before it was evicted.
@@ -69,6 +70,8 @@ class Ahead:
     unasked: dict[ObjectId, None] = field(default_factory=dict)
     """Fetched, or on its way, for this attempt, and not asked for yet."""
     habits: dict[_Habit, None] = field(default_factory=dict)
+    learned: tuple[int | None, frozenset[ObjectUrl]] = (None, frozenset())
+    """The frame that told the habits, and what it read unplanned."""
     goal: Sequence[int] = ()
     running: asyncio.Task[None] | None = None
 
@@ -85,11 +88,16 @@ class Ahead:
             self.tally.prefetch_late += 1
 
     def learn(self, frame: int, unplanned: Iterable[ObjectUrl]) -> None:
-        """`frame` has read what its plan did not hold."""
-        for url in unplanned:
+        """`frame` has read what its plan did not hold, for one of its Writes."""
+        read = frozenset(unplanned)
+        last, before = self.learned
+        if frame != last:
+            self.habits.clear()
+        for url in read - before:
             habit = _Habit.of(url, frame)
             if habit is not None and len(self.habits) < MOST_HABITS:
                 self.habits[habit] = None
+        self.learned = (frame, read | before if frame == last else read)
 
     def after(self, frame: int) -> Sequence[int]:
         """The frames that follow."""
