@@ -264,19 +264,20 @@ def test_what_only_a_person_can_mend_is_said_once_and_not_tried_again(desk: Desk
     assert desk.outputs() == desk.spooled() == []
 
 
-def test_inputs_that_may_not_be_read_or_whose_bucket_is_not_there_fail_the_frame(desk: Desk) -> None:
+def test_inputs_that_may_not_be_read_fail_the_frame(desk: Desk) -> None:
     desk.deny("assets/*", "get")
     said = desk.attempt()
     assert said.code == 2
     for word in ("frame 1", "Plate1.file", "gs://show/assets/plates/fx/fx.0001.exr", "someone@show.example", "grant"):
         assert word in said.last
-    desk.gcs.faults.set([])
-    desk.configured("gs://show/assets", "gs://no-such-bucket/assets")
-    said = desk.attempt()
-    assert said.code == 2
-    for word in ("frame 1", "Plate1.file", "no bucket gs://no-such-bucket", "create it or correct"):
-        assert word in said.last
     assert desk.outputs() == desk.spooled() == []
+
+
+def test_a_bucket_for_inputs_that_is_not_there_is_named_at_submit(desk: Desk) -> None:
+    desk.configured("gs://show/assets", "gs://no-such-bucket/assets")
+    said = desk.submit("--no-run")
+    assert said.code == 2
+    assert "no-such-bucket/assets/plates/fx: there is no bucket gs://no-such-bucket; create it or correct" in said.last
 
 
 def test_outputs_that_may_not_be_written_stay_on_the_node_until_they_may(desk: Desk) -> None:
