@@ -63,7 +63,21 @@ def _bytes(status: JobStatus) -> Lines:
         ("cache", f"{spent.hits:,} of {count(asked, 'file')} were on the node already ({share(status.hit_rate)})"),
         ("fetched", f"{size(spent.bytes_fetched)}, and {size(spent.bytes_from_cache)} from the cache"),
         ("uploaded", size(spent.bytes_uploaded)),
+        *_plan(status),
     ]
+
+
+def _plan(status: JobStatus) -> Lines:
+    """How well the plan and what was fetched ahead of need met the frames."""
+    spent = status.spent
+    ahead = spent.prefetch_useful + spent.prefetch_late + spent.prefetch_wasted
+    rows = []
+    if ahead:
+        told = f"{spent.prefetch_late:,} of them late, {spent.prefetch_wasted:,} for nothing"
+        rows.append(("fetched ahead", f"{count(ahead, 'file')}, {told}"))
+    if spent.unplanned:
+        rows.append(("unplanned", f"{count(spent.unplanned, 'read')}; --plan-diff tells which"))
+    return rows
 
 
 def _attempts(status: JobStatus) -> Lines:
