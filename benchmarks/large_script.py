@@ -14,13 +14,17 @@ _TIME = (
 )
 
 
+_ROOT = (
+    'Root {\n inputs 0\n first_frame 1001\n last_frame 2000\n views "left #f00\nright #0f0"\n'
+    " project_directory /show/sh010\n}"
+)
+_INSIDE = "Input {\n inputs 0\n name In\n}\nBlur {\n name B\n}\nOutput {\n name Out\n}\nend_group"
+
+
 def large_script(nodes: int = 5_000, reads: int = 50, *, seed: int = 1) -> str:
     """The text of a script with about so many nodes: for each Read a chain, all of them merged."""
     chance = random.Random(seed)
-    lines = [
-        'Root {\n inputs 0\n first_frame 1001\n last_frame 2000\n views "left #f00\nright #0f0"\n'
-        " project_directory /show/sh010\n}"
-    ]
+    lines = [_ROOT]
     for number in range(1, reads + 1):
         lines.append(
             f"Read {{\n inputs 0\n file /show/plates/p{number}/p{number}.%V.####.exr\n"
@@ -28,8 +32,7 @@ def large_script(nodes: int = 5_000, reads: int = 50, *, seed: int = 1) -> str:
         )
         length = nodes // reads - 3
         turn = chance.randrange(length)
-        for index in range(length):
-            lines.append(_node(chance, f"N{number}_{index}", may_turn=index == turn))
+        lines += [_node(chance, f"N{number}_{index}", may_turn=index == turn) for index in range(length)]
         if number > 1:
             lines.append(f"Merge2 {{\n inputs 2\n name Merge{number}\n}}")
     lines.append("Write {\n file /show/renders/out.%V.####.exr\n name Write1\n}")
@@ -45,5 +48,5 @@ def _node(chance: random.Random, name: str, *, may_turn: bool) -> str:
             f"Switch {{\n inputs 2\n which {{{{frame<1500}}}}\n name {name}\n}}"
         )
     if chance.random() < 0.02:
-        return f"Group {{\n name {name}\n}}\nInput {{\n inputs 0\n name In\n}}\nBlur {{\n name B\n}}\nOutput {{\n name Out\n}}\nend_group"
+        return f"Group {{\n name {name}\n}}\n{_INSIDE}"
     return f"{chance.choice(_STILL)}\n name {name}\n}}"

@@ -126,6 +126,11 @@ def frame_range(nodes: Sequence[Node | None], evaluator: Evaluator, frame: Frame
     spans = [span for node in nodes if node is not None and (span := known[node]) is not None]
     if spans:
         return min(first for first, _ in spans), max(last for _, last in spans)
+    return root_range(evaluator, frame, view)
+
+
+def root_range(evaluator: Evaluator, frame: Frame, view: str) -> tuple[int, int]:
+    """The script's own first and last frame. Raises Undecided."""
     root = Moment(evaluator.script.root, evaluator, frame, view)
     return root.whole("first_frame", 1.0), root.whole("last_frame", 100.0)
 

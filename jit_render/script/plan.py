@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from jit_render.model.errors import UsageError
 from jit_render.model.frames import MOST_FRAMES
+from jit_render.script.clips import root_range
 from jit_render.script.companions import with_companions
 from jit_render.script.demand import wants
 from jit_render.script.evaluate import Evaluator
@@ -56,8 +57,7 @@ __all__ = [
 
 def script_frames(script: Script) -> tuple[int, ...]:
     """The frames that Root says; 1 to 100 where it says nothing. Raises Undecided, UsageError."""
-    evaluator = Evaluator(script)
-    first, last = (round(evaluator.number(script.root, knob, frame=1)) for knob in ("first_frame", "last_frame"))
+    first, last = root_range(Evaluator(script), 1, "")
     if last - first >= MOST_FRAMES or last < first:
         raise UsageError(f"{script.name} says its frames are {first} to {last}; name those that are meant.")
     return tuple(range(first, last + 1))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from jit_render.model.errors import Undecided
 from jit_render.model.frames import has_frame, has_view
 from jit_render.script.clips import Frame
+from jit_render.script.companions.fonts import FONT_KNOBS, font_file, is_machines_own
 from jit_render.script.demand import Want, reading
 from jit_render.script.evaluate import Evaluator
 from jit_render.script.file_knobs import FOLDER_KNOBS, READ_KNOBS, TIMED_READS, WRITE_KNOBS, reads_when_told
@@ -21,7 +22,7 @@ from jit_render.script.universe import Universe
 _TYPE = re.compile(r"[a-z0-9]{2,6}:(?=[/\\.%#\w])(?![/\\]{2})")
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:/|[a-z][a-z0-9]+://")
 _ON_ERROR = ("error", "black", "checkerboard", "nearest frame")
-_SCRIPTS = frozenset({"Precomp", "LiveGroup"})
+_ORIGINS = {"Precomp": "script", "LiveGroup": "script", **dict.fromkeys(FONT_KNOBS, "font")}
 
 
 class Knob(NamedTuple):
@@ -69,7 +70,11 @@ class Gathered:
         """The knobs that are read, and when."""
         node = place.node
         present = [knob for knob in READ_KNOBS.get(node.cls, ()) if node.knobs.get(knob)]
-        if node.cls in WRITE_KNOBS and "reading" in node.knobs:
+        if node.cls in FONT_KNOBS:
+            for knob in FONT_KNOBS[node.cls]:
+                if not is_machines_own(node.knobs.get(knob, "")) and node.knobs.get(knob):
+                    yield knob, (place.frames, None)
+        elif node.cls in WRITE_KNOBS and "reading" in node.knobs:
             for part in reading(place, on=True):
                 yield "file", part
         elif reads_when_told(node) and present:
@@ -109,6 +114,8 @@ class Gathered:
         node, view = place.node, place.view
 
         def ask(evaluator: Evaluator, frame: Frame) -> str:
+            if node.cls in FONT_KNOBS:
+                return font_file(evaluator.string(node, knob, frame=frame, view=view))
             return evaluator.path(node, knob, frame=frame, view=view).strip()
 
         for name, frames in answers(place, ask):
@@ -156,7 +163,7 @@ class Gathered:
                 wanted=dict(wanted),
                 certain=is_certain,
                 why="" if is_certain else self._doubts[key].why,
-                origin="script" if node.cls in _SCRIPTS else "node",
+                origin=_ORIGINS.get(node.cls, "node"),
             )
 
     def _on_error(self, node: Node) -> str:

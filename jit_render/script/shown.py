@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from jit_render.model.errors import Undecided
-from jit_render.script.clips import nearest, read_frame, steady_read
+from jit_render.script.clips import nearest, read_frame, root_range, steady_read
 from jit_render.script.file_knobs import TIMED_READS, WRITE_KNOBS
 from jit_render.script.planned import NO_FRAME
 from jit_render.script.routes import ANY, Frames, Place, Untold
@@ -110,10 +110,9 @@ def _whole_range(place: Place, job: Sequence[int]) -> range:
     knobs = ("first", "last") if node.cls in TIMED_READS else ()
     try:
         if any(knob in node.knobs for knob in knobs):
-            first, last = (round(evaluator.number(node, knob, frame=at, view=view)) for knob in knobs)
+            first, last = (round(evaluator.number(node, knob, frame=at, view=view, default=1.0)) for knob in knobs)
         else:
-            root = evaluator.script.root
-            spans = [round(evaluator.number(root, knob, frame=at)) for knob in ("first_frame", "last_frame")]
+            spans = root_range(evaluator, at, view)
             first, last = min(*spans, *job), max(*spans, *job)
     except Undecided:
         first, last = min(job), max(job)

@@ -79,6 +79,21 @@ def test_a_mapped_folder_is_listed_as_sequences(shell: Shell) -> None:
     assert by_url["entries"][0]["name"] == "plates/p.%04d.exr"
 
 
+def test_what_a_script_reads_is_told_without_a_bucket(shell: Shell) -> None:
+    read = 'Read {\n inputs 0\n file "/mnt/show/\\[getenv PLATE].%04d.exr"\n first 1\n last 9\n name Plate\n}\n'
+    (shell.folder / "told.nk").write_text(
+        SCRIPT.replace("Constant {", f"{read}Constant {{").replace("Write {", "Merge2 {\n inputs 2\n}\nWrite {")
+    )
+    told = shell.json("script", "told.nk", "--frames", "1-2", "--env", "PLATE=plates/bg")
+    assert [(one["node"], one["pattern"], one["wanted"]) for one in told["reads"]] == [
+        ("Plate", "/mnt/show/plates/bg.%04d.exr", {"1": "1", "2": "2"})
+    ]
+    code, out, _ = shell("script", "told.nk", "--frames", "1-2")
+    assert code == 0
+    assert "could not be told from the script (1)" in out
+    assert all(len(line) <= 80 for line in out.splitlines())
+
+
 def test_a_job_is_submitted_once_and_found_by_any_of_its_names(shell: Shell) -> None:
     first = shell.json("submit", "a.nk", "--frames", "1-4", "--no-run")
     again = shell.json("submit", "a.nk", "--frames", "1-4", "--no-run")

@@ -5,6 +5,7 @@ Each kind has a small resolver of its own; to add one, write it and name it in a
     OF_SCRIPT   asks the script as a whole: what its colour configuration is, what its plug-in folders hold
     OF_FILE     asks a file that is read, by its suffix: which other files its text names
     tiles       a name for many: all that are there
+    fonts       which part of a text node's knob is a file
 
 What a file names is looked into in turn, each file once, so rings do no harm. Which of the named files a render really
 opens is for Nuke to say: they are marked as not certain unless their resolver knows better.
