@@ -47,9 +47,10 @@ def read_whole(file: LocalFile, opener: Opener, clock: Clock) -> WasRead | None:
         with opener(file.path) as stream:
             before = LocalFile.of(file.path, file.url, os.fstat(stream.fileno()))
             settled = _settle(before, clock)
-            crc = Crc32c()
-            while block := stream.read(BLOCK_BYTES):
+            crc, count = Crc32c(), 0
+            while count <= before.size_bytes and (block := stream.read(BLOCK_BYTES)):  # it may grow as fast as we read
                 crc.update(block)
+                count += len(block)
             after = LocalFile.of(file.path, file.url, os.fstat(stream.fileno()))
         if before == after:
             return WasRead(after, crc.value, settled)
