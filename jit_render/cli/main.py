@@ -13,6 +13,7 @@ from jit_render.cli.ls import ls
 from jit_render.cli.nuke_path import nuke_path
 from jit_render.cli.pull import pull
 from jit_render.cli.push import push
+from jit_render.cli.resume import resume
 from jit_render.cli.retry import retry
 from jit_render.cli.script import script
 from jit_render.cli.sheet import sheet
@@ -29,7 +30,7 @@ app = boundary.application(
     help="Render Nuke shots from bucket to bucket. jit-submit starts a job; these commands look after it.",
     epilog=boundary.EXIT_CODES,
 )
-for command in (status, frames, logs, wait, retry, cancel, push, pull, verify, sheet, ls, script, work, agent):
+for command in (status, frames, logs, wait, resume, retry, cancel, push, pull, verify, sheet, ls, script, work, agent):
     app.command(epilog=boundary.EXIT_CODES)(command)
 app.command("nuke-path", epilog=boundary.EXIT_CODES)(nuke_path)
 app.add_typer(cache_app, name="cache")

@@ -24,20 +24,12 @@ def retry(
 
     After a failure or a cancellation; frames that are there stay.
     """
-    from jit_render.cli.output import note, say, say_json
-    from jit_render.cli.run_local import run_local
+    from jit_render.cli.run_local import render_rest
     from jit_render.cli.session import session, with_state
     from jit_render.farm.control import retry as retry_job
 
     with session(with_state(overrides or (), state)) as given:
         home = given.job(job)
         left = retry_job(given.store, home)
-        if left is None or not run:
-            if json:
-                say_json({"job": home.name, "url": str(home), "left": str(left) if left else ""})
-            else:
-                say(f"{home.name}: {f'{left.echo()} left' if left else 'all frames are there'}.")
-            return
-        note(f"{home.name}: {left.echo()} left.")
-        exit_code = run_local(given, home, workers=workers, own_caches=own_caches, json=json)
+        exit_code = render_rest(given, home, left, run=run, workers=workers, own_caches=own_caches, json=json)
     raise typer.Exit(exit_code)

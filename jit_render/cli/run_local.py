@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from jit_render.cli.session import Session
     from jit_render.farm.local import Chaos, Progress
     from jit_render.farm.status import JobStatus
+    from jit_render.model.frames import FrameSet
     from jit_render.model.identity import ObjectUrl
     from jit_render.report.progress import Display
 
@@ -29,14 +30,55 @@ def run_local(
 ) -> int:
     """Render the job at `home` here until nothing is left to try; print how it went. The exit code."""
     from jit_render.cli.finish import finish
+
+    began = given.clock.monotonic()
+    status = render_here(given, home, workers=workers, own_caches=own_caches, chaos=chaos, quiet=json)
+    return finish(given.store, home, status, json=json, wall_seconds=given.clock.monotonic() - began)
+
+
+def render_rest(
+    given: Session,
+    home: ObjectUrl,
+    left: FrameSet | None,
+    *,
+    run: bool = True,
+    workers: int = 0,
+    own_caches: bool = False,
+    json: bool = False,
+) -> int:
+    """Render the frames that are `left` of a job, or only say which (without `run`, or where there are none)."""
+    from jit_render.cli.output import note, say, say_json
+
+    if left is not None and run:
+        note(f"{home.name}: {left.echo()} left.")
+        return run_local(given, home, workers=workers, own_caches=own_caches, json=json)
+    if json:
+        say_json({"job": home.name, "url": str(home), "left": str(left) if left else ""})
+    else:
+        say(f"{home.name}: {f'{left.echo()} left' if left else 'all frames are there'}.")
+    return 0
+
+
+def render_here(
+    given: Session,
+    home: ObjectUrl,
+    *,
+    workers: int = 0,
+    own_caches: bool = False,
+    chaos: Chaos | None = None,
+    frames: frozenset[int] | None = None,
+    quiet: bool = False,
+) -> JobStatus:
+    """Render (of `frames`) until nothing is left to try, with the progress on the screen."""
     from jit_render.farm.local import LocalEngine, LocalOptions
     from jit_render.report.follow import watching
     from jit_render.report.progress import open_display
 
-    display = open_display(given.clock, quiet=json)
+    display = open_display(given.clock, quiet=quiet)
     screen = _Screen(display)
-    options = LocalOptions(workers=workers, shared_cache=not own_caches, chaos=chaos, on_progress=screen.hear)
-    began = given.clock.monotonic()
+    options = LocalOptions(
+        workers=workers, shared_cache=not own_caches, chaos=chaos, frames=frames, on_progress=screen.hear
+    )
     try:
         with watching(given.store, home, given.clock, screen.show):
             status = LocalEngine(given.settings, given.store, given.clock, options).run(home)
@@ -47,7 +89,7 @@ def run_local(
         raise
     finally:
         display.close()
-    return finish(given.store, home, status, json=json, wall_seconds=given.clock.monotonic() - began)
+    return status
 
 
 class _Screen:

@@ -40,6 +40,9 @@ Grace = Annotated[float, typer.Option("--chaos-grace", metavar="SECONDS", min=0,
 Sheet = Annotated[Path | None, typer.Option("--sheet", metavar="PNG", help="Draw a contact sheet when it is done.")]
 PlanOnly = Annotated[bool, typer.Option("--plan", help="Show what would be read and what is missing; submit nothing.")]
 NoUpload = Annotated[bool, typer.Option("--no-upload", help="Stop where an input on this disk is not in the bucket.")]
+Scout = Annotated[
+    bool, typer.Option("--scout", help="Render first, middle and last frame and say what to expect; 'resume' goes on.")
+]
 NoRun = Annotated[bool, typer.Option("--no-run", help="Only submit; 'jit-render retry' runs it.")]
 Show = Annotated[str, typer.Option("--show", metavar="NAME", help="Name of the show [job.show].")]
 
@@ -68,6 +71,7 @@ def submit(
     sheet: Sheet = None,
     plan: PlanOnly = False,
     no_upload: NoUpload = False,
+    scout: Scout = False,
     no_run: NoRun = False,
     show: Show = "",
     state: State = "",
@@ -79,6 +83,7 @@ def submit(
     from jit_render.cli.session import session, with_state
     from jit_render.farm.local import Chaos
     from jit_render.farm.planning import look
+    from jit_render.farm.scouting import scouted_frames
     from jit_render.farm.submit import Options, prepare
     from jit_render.farm.submit import submit as submit_job
 
@@ -99,6 +104,8 @@ def submit(
             store=given.store,
         )
         _echo(submission)
+        if scout:
+            scouted_frames(submission.spec)  # a movie cannot be; better said before anything is stored
         inputs = look(given.store, submission.plan, submission.spec)
         if plan:
             raise typer.Exit(_show_plan(given, submission, inputs, may_upload=not no_upload, json=json))
@@ -111,10 +118,12 @@ def submit(
         else:
             from jit_render.cli.output import note
             from jit_render.cli.run_local import run_local
+            from jit_render.cli.scout import scout as run_scout
 
             note(done.message)
             trouble = Chaos(chaos, seed, chaos_grace) if chaos else None
-            exit_code = run_local(given, done.home, workers=workers, own_caches=own_caches, chaos=trouble, json=json)
+            render = run_scout if scout else run_local
+            exit_code = render(given, done.home, workers=workers, own_caches=own_caches, chaos=trouble, json=json)
         if sheet is not None:
             _draw(given, done, sheet)
     raise typer.Exit(exit_code)

@@ -9,7 +9,7 @@ from typing import Literal
 from jit_render.farm.attempts import is_alive
 from jit_render.farm.records import JobReader, cancellation, task_of
 from jit_render.model.clock import Clock
-from jit_render.model.errors import ObjectNotFound, PreconditionFailed
+from jit_render.model.errors import JobConflict, ObjectNotFound, PreconditionFailed
 from jit_render.model.frames import FrameSet
 from jit_render.model.identity import ObjectUrl
 from jit_render.model.job import AttemptRecord, CommitKey, CommitRecord
@@ -32,6 +32,15 @@ def retry(store: Store, home: ObjectUrl) -> FrameSet | None:
     reader.spec()
     store.delete(reader.paths.cancelled)
     left = reader.missing()
+    return FrameSet.of(left) if left else None
+
+
+def resume(store: Store, home: ObjectUrl) -> FrameSet | None:
+    """What is left to render of a job that stopped early, or None. Raises JobConflict for a cancelled one."""
+    reader = JobReader(store, home)
+    left = reader.missing()
+    if reader.is_cancelled():
+        raise JobConflict(f"{home.name} was cancelled; 'jit-render retry {home.name}' takes that back and goes on.")
     return FrameSet.of(left) if left else None
 
 

@@ -32,5 +32,11 @@ class LocalOptions:
     workers: int = 0
     shared_cache: bool = True
     chaos: Chaos | None = None
+    frames: frozenset[int] | None = None
+    """Only these of the job's frames; None: all."""
     on_progress: Callable[[Progress], None] | None = None
     wait_seconds: Callable[[list[AttemptRecord]], float] = wait_seconds
+
+    def takes(self, frame: int) -> bool:
+        """Whether this run is to render `frame`."""
+        return self.frames is None or frame in self.frames

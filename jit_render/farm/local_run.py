@@ -30,6 +30,7 @@ from jit_render.farm.task_records import TaskRecords
 from jit_render.farm.watch import Link
 from jit_render.model.clock import Clock
 from jit_render.model.errors import from_kind
+from jit_render.model.frames import spell
 from jit_render.model.identity import ObjectUrl
 from jit_render.model.job import AttemptRecord, FailureClass
 from jit_render.model.settings import Settings
@@ -73,6 +74,7 @@ class LocalRun:
         self._home = home
         self._reader = JobReader(store, home)
         self._spec = self._reader.spec()
+        self._tasks = [tuple(filter(options.takes, frames)) for frames in self._spec.tasks()]
         self._inbox: queue.SimpleQueue[Said] = queue.SimpleQueue()
         self._waiting = self._unfinished()
         count = max(1, min(options.workers or settings.farm.workers, len(self._waiting)))
@@ -89,7 +91,7 @@ class LocalRun:
             last[task] = max(number, last.get(task, 0))
         return [
             _Task(number, tuple(frame for frame in frames if frame in left), base=last.get(number, 0))
-            for number, frames in enumerate(self._spec.tasks())
+            for number, frames in enumerate(self._tasks)
             if left.intersection(frames)
         ]
 
@@ -172,8 +174,9 @@ class LocalRun:
             self._start(slot, task, number)
 
     def _start(self, slot: _Slot, task: _Task, number: int) -> None:
+        only = "" if self._options.frames is None else spell(task.frames)
         slot.worker = WorkerProcess(
-            self._home, task=task.number, attempt=number, settings=slot.settings, inbox=self._inbox
+            self._home, task=task.number, attempt=number, frames=only, settings=slot.settings, inbox=self._inbox
         )
         slot.task = task
         slot.hit = plan(self._options.chaos, task.number, number, len(task.frames))
@@ -258,7 +261,7 @@ class LocalRun:
         self._records.end(attempt, failure, message, slot.worker.begun)
 
     def _decide(self, slot: _Slot, worker: WorkerProcess, task: _Task, exit_code: int) -> None:
-        left = self._reader.missing(self._spec.tasks()[task.number])
+        left = self._reader.missing(self._tasks[task.number])
         if not left or self._cancelled:
             return
         attempts = [attempt for attempt in self._reader.attempts(task.number) if attempt.attempt > task.base]

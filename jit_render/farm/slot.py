@@ -43,7 +43,14 @@ class WorkerProcess:
     """``python -m jit_render.farm.work_main`` on one attempt. What it says goes to `inbox`."""
 
     def __init__(
-        self, home: ObjectUrl, *, task: int, attempt: int, settings: Settings, inbox: queue.SimpleQueue[Said]
+        self,
+        home: ObjectUrl,
+        *,
+        task: int,
+        attempt: int,
+        settings: Settings,
+        inbox: queue.SimpleQueue[Said],
+        frames: str = "",
     ) -> None:
         self.task = task
         self.attempt = attempt
@@ -54,6 +61,7 @@ class WorkerProcess:
         self._inbox = inbox
         self._words: deque[str] = deque(maxlen=20)
         arguments = ["--job", str(home), "--task", str(task), "--attempt", str(attempt), "--settings", "-"]
+        arguments += [f"--frames={frames}"] if frames else []
         self._process = subprocess.Popen(
             [sys.executable, "-m", "jit_render.farm.work_main", *arguments],
             stdin=subprocess.PIPE,

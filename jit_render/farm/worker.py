@@ -27,7 +27,7 @@ from jit_render.farm.stage import attempt_environment, make_scratch, outputs_of,
 from jit_render.farm.watch import Link, LogCopy, Stop, Watch
 from jit_render.model.clock import Clock
 from jit_render.model.errors import JitRenderError, JobError, from_kind
-from jit_render.model.frames import spell
+from jit_render.model.frames import FrameSet, spell
 from jit_render.model.identity import ObjectUrl
 from jit_render.model.job import FailureClass, Spent
 from jit_render.model.settings import Settings
@@ -52,9 +52,13 @@ _STOPPED = {
 
 @dataclass(frozen=True, slots=True)
 class WorkOptions:
-    """`attempt`: make exactly this one (0: the next). `tell` takes progress as dictionaries of plain values."""
+    """`attempt`: make exactly this one (0: the next). `frames`: only these of the task's (None: all).
+
+    `tell` takes progress as dictionaries of plain values.
+    """
 
     attempt: int = 0
+    frames: FrameSet | None = None
     tell: Tell = lambda _: None
     renderer: Renderer | None = None
     licence_waits: tuple[float, ...] = (5.0, 15.0, 30.0)
@@ -69,7 +73,7 @@ def work(settings: Settings, home: ObjectUrl, task: int, options: WorkOptions, c
         store = open_store(settings.store)
         try:
             reader = JobReader(store, home)
-            frames = _asked(reader, task)
+            frames = _asked(reader, task, options.frames)
             if not frames:
                 options.tell({"event": "ended", "failure": None, "message": "all frames are already there"})
                 return outcomes.DONE
@@ -92,13 +96,13 @@ def work(settings: Settings, home: ObjectUrl, task: int, options: WorkOptions, c
             store.close()
 
 
-def _asked(reader: JobReader, task: int) -> tuple[int, ...]:
+def _asked(reader: JobReader, task: int, only: FrameSet | None) -> tuple[int, ...]:
     tasks = reader.spec().tasks()
     if not 0 <= task < len(tasks):
         raise JobError(f"job {reader.paths.job_id} has tasks 0 to {len(tasks) - 1}; there is no task {task}.")
     if reader.is_cancelled():
         raise JobError(f"job {reader.paths.job_id} was cancelled; `jit-render retry` takes that back.")
-    return reader.missing(tasks[task])
+    return reader.missing(frame for frame in tasks[task] if only is None or frame in only)
 
 
 class _TaskRun:
