@@ -1,10 +1,10 @@
 """A look ahead: three frames tell what the whole shot will take.
 
 The first, the middle and the last frame are rendered, and the job stands still; everything about it is as if it had
-been interrupted, and ``jit-render resume`` goes on. From what the three took follows what the rest will take: frame times
-of a shot change slowly as a rule (a camera comes near, a crowd grows), so they are joined by straight lines, and what
-lies below is the expectation: the middle frame counts for half, the outer two for a quarter each. The range is what would
-come of it were all frames like the quickest of the three, or like the slowest. Three frames see no peak between them.
+been interrupted, and ``jit-render resume`` goes on. From what the three took follows what the rest will take: frame
+times of a shot change slowly as a rule (a camera comes near, a crowd grows), so they are joined by straight lines, and
+what lies below is the expectation: the middle frame counts for half, the outer two for a quarter each. The range is
+what would come of it were all frames like the quickest of the three, or like the slowest. Three frames see no peak.
 """
 
 from __future__ import annotations
