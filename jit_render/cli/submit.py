@@ -10,7 +10,7 @@ import typer
 from jit_render.cli import boundary
 from jit_render.cli.options import Json, Set, State
 from jit_render.cli.run_local import OwnCaches, Workers
-from jit_render.model.errors import MissingInput
+from jit_render.model.errors import MissingInput, UsageError
 
 if TYPE_CHECKING:
     from jit_render.cli.session import Session
@@ -27,7 +27,9 @@ Writes = Annotated[list[str] | None, typer.Option("--write", "-X", metavar="NODE
 Views = Annotated[list[str] | None, typer.Option("--view", metavar="VIEW", help="Only this view; repeatable.")]
 Engine = Annotated[Literal["local"], typer.Option("--engine", help="Where the tasks run.")]
 Renderer = Annotated[str, typer.Option("--renderer", metavar="nuke|standin", help="What renders [render.renderer].")]
-Chunk = Annotated[int, typer.Option("--chunk", min=0, help="Frames of one task; 0: what job.chunk says.")]
+Chunk = Annotated[
+    str, typer.Option("--chunk", metavar="N|auto", help="Frames of one task [job.chunk]; auto: what wastes least.")
+]
 Proxy = Annotated[bool, typer.Option("--proxy", help="Render in proxy mode.")]
 Force = Annotated[bool, typer.Option("--force", help="Render all frames, even those that are there already.")]
 Latest = Annotated[bool, typer.Option("--latest", help="Follow overwritten inputs instead of one version for the job.")]
@@ -59,7 +61,7 @@ def submit(
     engine: Engine = "local",
     workers: Workers = 0,
     own_caches: OwnCaches = False,
-    chunk: Chunk = 0,
+    chunk: Chunk = "",
     renderer: Renderer = "",
     proxy: Proxy = False,
     force: Force = False,
@@ -92,7 +94,8 @@ def submit(
     assert engine == "local"
     flags = _renderer_flag(renderer) + with_state(overrides or (), state)
     with session(flags) as given:
-        options = Options(chunk=chunk, proxy=proxy, allow_missing=allow_missing, latest=latest, force=force, show=show)
+        length = _chunk(given, chunk, script, frames=frames, show=show, workers=workers)
+        options = Options(chunk=length, proxy=proxy, allow_missing=allow_missing, latest=latest, force=force, show=show)
         submission = prepare(
             given.settings,
             script,
@@ -131,6 +134,22 @@ def submit(
 
 def _renderer_flag(renderer: str) -> list[str]:
     return [f"render.renderer={renderer}"] if renderer else []
+
+
+def _chunk(given: Session, asked: str, script: Path, *, frames: str, show: str, workers: int) -> int:
+    """Frames of one task; 0: what the settings say. Raises UsageError."""
+    from jit_render.cli.output import note
+    from jit_render.farm.measures import choose_chunk
+    from jit_render.model.frames import FrameSet
+
+    if asked != "auto":
+        if asked and not asked.isdecimal():
+            raise UsageError(f"--chunk {asked!r} is neither a number of frames nor 'auto'.")
+        return int(asked or 0)
+    count = len(FrameSet.parse(frames))
+    chosen = choose_chunk(given.settings, given.store, script.stem, show=show, frames=count, workers=workers)
+    note(str(chosen))
+    return chosen.length
 
 
 def _echo(submission: Submission) -> None:

@@ -78,7 +78,7 @@ def ingest(
     files = {url: file for url, file in found.files.items() if not _is_itself(file)}
     live = _listed(store, files) if there is None else there
     folder = Path(settings.ingest.hashes).expanduser()
-    hashes = open_hashes(folder, settings.ingest.hashes_limit)
+    hashes = open_hashes(folder, settings.ingest.hashes_limit) if files else HashCache(None)
     try:
         run = _Ingest(store, hashes, clock, choices or Choices(), live)
         run.go(list(files.values()), settings.ingest.uploaders)

@@ -73,6 +73,8 @@ target = "{self.bucket}/assets"
 prefix = "{self.outputs}"
 target = "{self.bucket}/renders"
 mode = "write"
+[ingest]
+hashes = "{self.root}/hashes"
 [cache]
 root = "{self.cache}"
 limit = "{self.limit}"

@@ -6,6 +6,7 @@ import pytest
 from studio import SCRIPT, Studio
 
 from jit_render.farm.control import cancel, resume
+from jit_render.farm.measures import GUESS, choose_chunk
 from jit_render.farm.records import JobReader
 from jit_render.farm.scouting import findings, scouted_frames, seconds_of
 from jit_render.model.errors import JobConflict, UsageError
@@ -38,6 +39,18 @@ def test_three_frames_are_rendered_and_the_rest_goes_on_from_there(studio):
     assert studio.run(home).state == "done"
     assert resume(studio.store, home) is None
     assert len(studio.attempts(home)) == 4
+
+
+def test_a_later_job_of_the_shot_is_cut_by_what_was_measured(studio):
+    guessed = choose_chunk(studio.settings, studio.store, "shot_v001", show="", frames=100, workers=4)
+    assert (guessed.by.job, guessed.by.costs) == ("", GUESS)
+    home = studio.submit().home
+    studio.run(home, frames=frozenset({1, 8}))
+    chosen = choose_chunk(studio.settings, studio.store, "shot_v002", show="", frames=100, workers=4)
+    assert (chosen.by.job, len(chosen.by.costs.frame_seconds)) == (home.name, 2)
+    assert 0 < chosen.by.costs.start_seconds < GUESS.start_seconds
+    assert home.name in str(chosen)
+    assert choose_chunk(studio.settings, studio.store, "other", show="", frames=100, workers=4).by.job == ""
 
 
 def test_a_cancelled_job_is_not_resumed_and_a_movie_not_scouted(studio):
