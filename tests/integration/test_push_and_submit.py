@@ -1,4 +1,4 @@
-"""The artist's way: a show that is only on this disk, nothing prepared in the bucket, the commands as they are typed."""
+"""The artist's way: the show is only on this disk, nothing is in the bucket, the commands are as they are typed."""
 
 from __future__ import annotations
 
