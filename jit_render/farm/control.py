@@ -8,6 +8,7 @@ from typing import Literal
 
 from jit_render.farm.attempts import is_alive
 from jit_render.farm.records import JobReader, cancellation, task_of
+from jit_render.farm.scouting import seconds_of
 from jit_render.model.clock import Clock
 from jit_render.model.errors import JobConflict, ObjectNotFound, PreconditionFailed
 from jit_render.model.frames import FrameSet
@@ -108,7 +109,7 @@ def _row(
 ) -> FrameRow:
     found = [records[key] for key in keys if key in records]
     if len(found) == len(keys):
-        seconds = sum(record.render_seconds for record in found)
+        seconds = seconds_of(found)
         one = found[-1]
         return FrameRow(frame, "done", task, one.attempt, seconds, one.host, one.adopted_from)
     if last is None:
