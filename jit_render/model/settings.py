@@ -82,6 +82,50 @@ class FarmSettings(_Section):
     heartbeat: float = Field(default=10.0, gt=0)
 
 
+class GcpSettings(_Section):
+    """A studio's place on Google Cloud; ``jit-deploy init`` writes it."""
+
+    project: str = ""
+    region: str = "us-central1"
+    zones: tuple[str, ...] = ()
+    """Empty: every zone of the region."""
+    name: str = "jit-render"
+    """Names what ``jit-deploy up`` makes, and is the value of its label ``jit-render``."""
+    assets: str = ""
+    """Bucket that is read."""
+    outputs: str = ""
+    """Bucket that is written."""
+    state: str = ""
+    """Bucket of the jobs' records and of scratch."""
+    machine: str = "n2d-standard-8"
+    local_ssds: int = Field(default=1, ge=0, le=24)
+    """Disks of 375 GiB, striped, that hold the cache."""
+    provisioning: Literal["spot", "standard"] = "spot"
+    fallback: Literal["none", "on-demand"] = "none"
+    """What renders the frames that are left once the preemption retries are spent."""
+    nodes: int = Field(default=20, ge=1, le=4000)
+    """Most nodes of one job at once."""
+    budget: float = Field(default=0.0, ge=0)
+    """USD that one job may cost; 0: no limit."""
+    notice: int = Field(default=120, ge=0, le=120)
+    """Seconds between a Spot VM's notice and its end (an instance template's preemptionNoticeDuration)."""
+    idle: float = Field(default=15.0, ge=0)
+    """Minutes without work after which a node outside Batch turns itself off; 0: never."""
+    network: str = ""
+    subnetwork: str = ""
+    account: str = ""
+    """E-mail of the nodes' service account."""
+    image: str = ""
+    nuke: str = ""
+    """URL of the studio's own Nuke archive."""
+    licence: str = ""
+    """``port@host`` of the licence server."""
+    endpoint: str = ""
+    """``host:port`` of another Batch service, without TLS, for tests."""
+    compute_endpoint: str = ""
+    """URL that answers for Compute, IAM and the other services of ``jit-deploy``, for tests."""
+
+
 class StoreSettings(_Section):
     endpoint: str = ""
     """Another GCS endpoint; ``STORAGE_EMULATOR_HOST`` is honoured too."""
@@ -102,6 +146,7 @@ class Settings(_Section):
     render: RenderSettings = RenderSettings()
     farm: FarmSettings = FarmSettings()
     store: StoreSettings = StoreSettings()
+    gcp: GcpSettings = GcpSettings()
 
 
 @dataclass(frozen=True, slots=True)
