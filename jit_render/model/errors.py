@@ -38,6 +38,11 @@
     │   ├── OutOfMemory            75    yes
     │   └── OutputInvalid           1    no    a written file is incomplete or is no EXR
     ├── Preempted                  75    yes
+    ├── CloudError                  1    no    a service of Google Cloud refused a call
+    │   ├── CloudNotFound           3    no
+    │   ├── CloudConflict           1    no    it is there already, or somebody else changed it first
+    │   ├── CloudDenied             2    no    no credentials, no permission, or the API is off
+    │   └── CloudUnavailable       75    yes   time-outs, 429, 5xx
     └── JobError                    2    no
         ├── JobNotFound
         └── JobConflict
@@ -210,6 +215,25 @@ class OutputInvalid(RenderError): ...
 
 
 class Preempted(JitRenderError):
+    exit_code = 75
+    retryable = True
+
+
+class CloudError(JitRenderError): ...
+
+
+class CloudNotFound(CloudError):
+    exit_code = 3
+
+
+class CloudConflict(CloudError): ...
+
+
+class CloudDenied(CloudError):
+    exit_code = 2
+
+
+class CloudUnavailable(CloudError):
     exit_code = 75
     retryable = True
 
