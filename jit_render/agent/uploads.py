@@ -1,15 +1,9 @@
 """From the spool to the bucket: upload, verify, commit, hand over to the cache.
 
-An upload first asks that its object must not exist. When the store says it does, what is there decides:
-
-* the same bytes (size and crc32c): an earlier attempt won, or our own answer was lost; both are success;
-* the mark of this job, or a commit record of this frame: an earlier attempt of this job won with other bytes. Its
-  version is what is committed and ours is dropped;
-* anything else is an old file of another job: it is replaced, on the condition that it is still that version.
-
-Then the commit records are created, each only if it does not exist. So whatever is killed, repeated or raced,
-each frame has one record, and the record names a version that is in the bucket. What may pass (time-outs, 5xx) is
-tried again for as long as the agent lives, and by the next agent after it; what cannot pass is put aside and reported.
+What an upload does when something is there already is in `winning.py`. Then the commit records are created, each only
+if it does not exist. So whatever is killed, repeated or raced, each frame has one record, and the record names a
+version that is in the bucket. What may pass (time-outs, 5xx) is tried again for as long as the agent lives, and by the
+next agent after it; what cannot pass is put aside and reported.
 """
 
 from __future__ import annotations
@@ -21,24 +15,23 @@ import os
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from jit_render.agent.aside import Aside
 from jit_render.agent.attempts import Ledger
-from jit_render.agent.commit import commit, find, is_committed
+from jit_render.agent.commit import commit
 from jit_render.agent.outputs import is_link_to
 from jit_render.agent.settings import AgentSettings
 from jit_render.agent.spool import Entry, Spool, SpoolFile
+from jit_render.agent.winning import bring_to_bucket, is_same
 from jit_render.cache import NodeCache
 from jit_render.model.clock import Clock
-from jit_render.model.errors import CacheError, ChecksumMismatch, JitRenderError, PreconditionFailed
+from jit_render.model.errors import CacheError, JitRenderError
 from jit_render.model.identity import ObjectInfo, ObjectUrl
-from jit_render.store.crc import crc32c_of_file
-from jit_render.store.port import ABSENT, Store
+from jit_render.store.port import Store
 
 LOG = logging.getLogger(__name__)
-MOST_REPLACEMENTS = 5  # somebody else keeps writing there: that is for people to settle
 MOST_REMEMBERED = 100_000
 
 _T = TypeVar("_T")
@@ -192,39 +185,7 @@ class Uploads:
             with contextlib.suppress(OSError):  # a full disk costs the resuming, not the upload
                 self._spool.save(entry)
 
-        for _ in range(MOST_REPLACEMENTS):
-            try:
-                info = self._store.upload(
-                    file.url,
-                    file.path,
-                    crc32c=file.crc32c,
-                    if_generation=file.condition,
-                    writer=entry.job_id,
-                    session=file.session,
-                    on_session=on_session,
-                )
-                return replace(
-                    info, crc32c=file.crc32c
-                )  # it was checked against it, whether the backend keeps it or not
-            except ChecksumMismatch:
-                if crc32c_of_file(file.path) == file.crc32c:
-                    raise
-                raise CacheError(
-                    f"{file.url}: its bytes changed in {file.path} before they were uploaded; check the node's disk."
-                ) from None
-            except PreconditionFailed:
-                file.session = None
-                found = find(self._store, file.url)
-                if found is None:
-                    file.condition = ABSENT
-                elif is_same(found, file) or found.writer == entry.job_id or is_committed(self._store, entry):
-                    return found
-                else:
-                    file.condition = found.id.generation
-        raise PreconditionFailed(
-            f"{file.url} was changed by somebody else {MOST_REPLACEMENTS} times while it was being replaced; "
-            "end the other writer, then render the frame again."
-        )
+        return bring_to_bucket(self._store, entry, file, on_session)
 
     async def _finish(self, pending: _Pending, stored: list[ObjectInfo]) -> None:
         entry = pending.entry
@@ -279,8 +240,3 @@ class Uploads:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
         self.on_change()
-
-
-def is_same(info: ObjectInfo, file: SpoolFile) -> bool:
-    """Whether the object holds the bytes of `file`."""
-    return info.size_bytes == file.size_bytes and info.crc32c == file.crc32c
