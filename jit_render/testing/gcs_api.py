@@ -15,6 +15,7 @@ from email.message import Message
 from typing import Any
 from urllib.parse import quote
 
+from jit_render.testing.gcs_buckets import Buckets
 from jit_render.testing.gcs_fields import select
 from jit_render.testing.gcs_model import ApiError, Objects, Preconditions, Version, check_name
 from jit_render.testing.gcs_uploads import Sessions
@@ -22,6 +23,9 @@ from jit_render.testing.gcs_uploads import Sessions
 _RANGE = re.compile(r"^bytes=(?:(?P<first>\d+)-(?P<last>\d*)|-(?P<tail>\d+))$")
 _HASH = re.compile(r"(crc32c|md5)=([A-Za-z0-9+/=]+)")
 MOST_RESULTS = 1000
+BUCKET_CALLS = frozenset(
+    {"bucket", "buckets", "create_bucket", "patch_bucket", "delete_bucket", "bucket_policy", "set_bucket_policy"}
+)
 
 
 @dataclass(frozen=True)
@@ -70,29 +74,17 @@ class Api:
     def __init__(self, objects: Objects, base_url: Callable[[], str]) -> None:
         self.objects = objects
         self.sessions = Sessions(objects)
+        self.buckets = Buckets(objects)
         self._base_url = base_url
 
     def answer(self, ask: Ask) -> Reply:
         """Raises ApiError."""
         handler: Callable[[Ask], Reply] | None = getattr(self, f"_{ask.kind}", None)
+        if handler is None and ask.kind in BUCKET_CALLS:
+            return _json(getattr(self.buckets, ask.kind)(ask))
         if handler is None:
             raise ApiError(404, "notFound", "Not Found")
         return handler(ask)
-
-    def _bucket(self, ask: Ask) -> Reply:
-        bucket = self.objects.bucket(ask.bucket)
-        return _json({"kind": "storage#bucket", "name": bucket.name, "versioning": {"enabled": bucket.versioning}})
-
-    def _buckets(self, ask: Ask) -> Reply:
-        del ask
-        items = [{"kind": "storage#bucket", "name": name, "id": name} for name in self.objects.buckets()]
-        return _json({"kind": "storage#buckets", "items": items})
-
-    def _create_bucket(self, ask: Ask) -> Reply:
-        wish = _parsed(ask.body())
-        versioning = bool(wish.get("versioning", {}).get("enabled"))
-        bucket = self.objects.create_bucket(str(wish.get("name", "")), versioning=versioning)
-        return _json({"kind": "storage#bucket", "name": bucket.name, "id": bucket.name})
 
     def _stat(self, ask: Ask) -> Reply:
         return self._shown(self._find(ask), ask)

@@ -11,6 +11,7 @@ import base64
 import hashlib
 import json
 import re
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -138,6 +139,9 @@ class Bucket:
     versioning: bool = False
     live: dict[str, Version] = field(default_factory=dict)
     old: dict[tuple[str, int], Version] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    policy: dict[str, Any] = field(default_factory=lambda: {"version": 1, "bindings": []})
+    policy_edition: int = 0
 
     def retire(self, name: str) -> None:
         version = self.live.pop(name, None)
@@ -163,17 +167,32 @@ class Objects:
             for place in sorted(folder.iterdir()):
                 self._load(place)
 
-    def create_bucket(self, name: str, *, versioning: bool = False) -> Bucket:
+    def create_bucket(
+        self, name: str, *, versioning: bool = False, settings: dict[str, Any] | None = None
+    ) -> Bucket:
         if not _BUCKET_NAME.match(name) or name.startswith("goog") or ".." in name:
             raise ApiError(400, "invalid", f"Invalid bucket name: '{name}'")
         with self._lock:
             if name in self._buckets:
                 raise ApiError(409, "conflict", "Your previous request to create the named bucket succeeded.")
-            self._buckets[name] = bucket = Bucket(name, versioning)
-            if self._folder is not None:
-                (self._folder / name).mkdir(exist_ok=True)
-                (self._folder / name / "bucket").write_text(json.dumps({"versioning": versioning}))
+            self._buckets[name] = bucket = Bucket(name, versioning, settings=settings or {})
+            self.keep_bucket(bucket)
             return bucket
+
+    def keep_bucket(self, bucket: Bucket) -> None:
+        """Write down what is set on the bucket, where there is a folder."""
+        if self._folder is not None:
+            (self._folder / bucket.name).mkdir(exist_ok=True)
+            kept = {key: getattr(bucket, key) for key in ("versioning", "settings", "policy", "policy_edition")}
+            (self._folder / bucket.name / "bucket").write_text(json.dumps(kept))
+
+    def delete_bucket(self, name: str) -> None:
+        with self._lock:
+            if self.bucket(name).live or self.bucket(name).old:
+                raise ApiError(409, "conflict", "The bucket you tried to delete is not empty.")
+            del self._buckets[name]
+            if self._folder is not None:
+                shutil.rmtree(self._folder / name)
 
     def bucket(self, name: str) -> Bucket:
         bucket = self._buckets.get(name)
@@ -269,8 +288,8 @@ class Objects:
         return version
 
     def _load(self, place: Path) -> None:
-        settings = json.loads((place / "bucket").read_text())
-        bucket = self._buckets[place.name] = Bucket(place.name, settings["versioning"])
+        kept = json.loads((place / "bucket").read_text())
+        bucket = self._buckets[place.name] = Bucket(place.name, **kept)
         for version in sorted(_stored(place), key=lambda version: version.generation):
             bucket.retire(version.name)
             bucket.live[version.name] = version
