@@ -71,6 +71,8 @@ def _run(settings: Settings, store: Store, server: FakeGcs, show: Path) -> dict[
     ended = time.perf_counter()
     if not report.is_whole:
         raise RuntimeError(f"{len(report.kept)} files were kept back and {len(report.refused)} refused")
+    if report.note:
+        raise RuntimeError(report.note)
     return {
         "seconds": round(ended - began, 3),
         "find_seconds": round(looked - began, 3),

@@ -17,6 +17,7 @@ import shutil
 import socket
 import sqlite3
 import stat
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from jit_render.store import ABSENT
 SESSION_SECONDS = 6 * 24 * 3600.0  # Cloud Storage keeps an upload session for a week
 LOCK_SECONDS = 5.0  # for another process's transaction
 _LEAST_BYTES = 1 << 20  # below this the database would throw away what it has just been given
+_BUSY_LIMIT = 3  # waits in vain, before no more are begun
 _TROUBLE = (sqlite3.Error, diskcache.Timeout, OSError, ValueError, KeyError, TypeError)
 
 
@@ -38,6 +40,8 @@ class HashCache:
 
     def __init__(self, cache: diskcache.Cache | None, problem: str = "") -> None:
         self._cache: Any = cache
+        self._turn = threading.Lock()  # SQLite's own waiting is unfair: who writes on and on would starve the others
+        self._busy = 0
         self.problem = problem
 
     def crc32c(self, file: LocalFile) -> int | None:
@@ -47,7 +51,7 @@ class HashCache:
 
     def remember(self, found: Iterable[tuple[LocalFile, int]]) -> None:
         """Keep checksums, all in one transaction."""
-        with self._guarded() as cache:
+        with self._turn, self._guarded() as cache:
             if cache is not None:
                 with cache.transact():
                     for file, crc32c in found:
@@ -61,12 +65,12 @@ class HashCache:
         return None
 
     def begin_session(self, file: LocalFile, replaces: ObjectInfo | None, address: str) -> None:
-        with self._guarded() as cache:
+        with self._turn, self._guarded() as cache:
             if cache is not None:
                 cache.set(_session_key(file, replaces), [address, os.getpid()], expire=SESSION_SECONDS)
 
     def end_session(self, file: LocalFile, replaces: ObjectInfo | None) -> None:
-        with self._guarded() as cache:
+        with self._turn, self._guarded() as cache:
             if cache is not None:
                 cache.delete(_session_key(file, replaces))
 
@@ -88,6 +92,11 @@ class HashCache:
         cache = self._cache
         try:
             yield cache
+        except diskcache.Timeout:
+            self._busy += 1
+            self.problem = self.problem or "some checksums are not remembered: another process keeps the database busy"
+            if self._busy >= _BUSY_LIMIT:
+                self._cache = None
         except _TROUBLE as error:
             self.problem = self.problem or f"checksums are not remembered: {error}"
             self._cache = None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import socket
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,7 +17,7 @@ import pytest
 from jit_render.farm.hash_cache import open_hashes
 from jit_render.farm.ingest import ingest, ingest_for
 from jit_render.farm.ingest_report import Choices, IngestReport
-from jit_render.farm.local_files import find_named, find_pushed
+from jit_render.farm.local_files import LocalFile, find_named, find_pushed
 from jit_render.farm.reading import open_plain
 from jit_render.model.clock import SystemClock
 from jit_render.model.errors import PermissionDenied, TransientStoreError, UnmappedPath, UsageError
@@ -336,3 +338,23 @@ def test_the_hash_cache_is_bounded(desk):
     assert hashes.crc32c(many[0][0]) is None
     hashes.close()
     assert sum(path.stat().st_size for path in (desk.root / "small").rglob("cache.db")) < 3 << 20
+
+
+def test_a_busy_hash_cache_forgets_what_it_was_told_then_and_no_more(tmp_path, monkeypatch):
+    monkeypatch.setattr("jit_render.farm.hash_cache.LOCK_SECONDS", 0.02)
+    file = local_file(tmp_path / "a.exr", b"pixels")
+    hashes = open_hashes(tmp_path / "hashes", 1 << 20)
+    (database,) = (tmp_path / "hashes").rglob("cache.db")
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        hashes.remember([(file, 1)])
+        other.execute("ROLLBACK")
+    assert "busy" in hashes.problem
+    hashes.remember([(file, 2)])
+    assert hashes.crc32c(file) == 2
+    hashes.close()
+
+
+def local_file(path: Path, data: bytes) -> LocalFile:
+    path.write_bytes(data)
+    return LocalFile.of(str(path), ObjectUrl.parse("gs://show/a.exr"), path.stat())
