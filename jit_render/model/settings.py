@@ -114,7 +114,9 @@ class GcpSettings(_Section):
     network: str = ""
     subnetwork: str = ""
     account: str = ""
-    """E-mail of the nodes' service account."""
+    """E-mail of the nodes' service account; empty: one of our own, made by ``jit-deploy up``."""
+    submitters: tuple[str, ...] = ()
+    """Who may submit, as IAM spells it: ``user:ann@studio.example``, ``group:lighting@studio.example``."""
     image: str = ""
     nuke: str = ""
     """URL of the studio's own Nuke archive."""
