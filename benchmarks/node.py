@@ -1,13 +1,16 @@
-"""A node for measurements: a bucket on this disk, a job in it, and the real agent in a process of its own."""
+"""A node for measurements: a job in a bucket on this disk, and the real agent in a process of its own."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jit_render.agent import socket_path
 from jit_render.agent.launch import answers
@@ -18,40 +21,66 @@ from jit_render.model.job import JobPaths, JobSpec, WriteTarget
 from jit_render.model.pathmap import PathMap, PathRule
 from jit_render.model.settings import Settings
 
-_START_SECONDS = 30.0
-_OBJECT = b"bytes of a plate; a resolve does not read them\n"
+_START_SECONDS = 60.0
+_LOOK_SECONDS = 0.5
+_IDLE_SHARE = 0.04  # two ticks of 10 ms
+_TICKS = os.sysconf("SC_CLK_TCK")
 SHOW = "/mnt/show"
+OUT = "/mnt/out"
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A running agent, seen from outside."""
+
+    process: subprocess.Popen[bytes]
+    socket: Path
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def settle(self) -> None:
+        """Wait until it does nothing any more."""
+        clock, before = SystemClock(), -1.0
+        while (used := self.cpu_seconds()) - before > _IDLE_SHARE * _LOOK_SECONDS:
+            before = used
+            clock.sleep(_LOOK_SECONDS)
+
+    def memory_bytes(self, kind: str = "VmRSS") -> int:
+        """``VmRSS`` now, ``VmHWM`` at its highest."""
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith(kind + ":"):
+                return int(line.split()[1]) * 1024
+        raise AgentLost(f"process {self.process.pid} says nothing of {kind}.")
 
 
 @contextmanager
-def running_agent(folder: Path, *, objects: int) -> Iterator[tuple[Path, str, list[str]]]:
-    """(socket, URL of the job, names of `objects` plates). `folder` gets the bucket and the cache."""
-    plates = folder / "bucket" / "plates"
-    plates.mkdir(parents=True)
-    names = []
-    for number in range(objects):
-        base = f"plate.{number:07}.exr"
-        (plates / base).write_bytes(_OBJECT)
-        names.append(f"{SHOW}/plates/{base}")
-    job = _submit(folder / "bucket")
-    cache = folder / "cache"
+def running_agent(cache: Path, settings: Mapping[str, Mapping[str, Any]] | None = None) -> Iterator[Agent]:
+    """The agent of the folder `cache`; `settings` are sections that differ from the default."""
     path = socket_path(cache)
-    command = [sys.executable, "-m", "jit_render.agent", "--cache", str(cache), "--socket", str(path)]
+    cache.mkdir(parents=True, exist_ok=True)
     sections = Settings().model_dump(mode="json", include={"cache", "store"})
-    sections["cache"].update(limit=1024**3, free_space=0)
-    with (folder / "agent.log").open("wb") as log:
+    sections["cache"].update(free_space=0)
+    for name, changes in (settings or {}).items():
+        sections[name].update(changes)
+    command = [sys.executable, "-m", "jit_render.agent", "--cache", str(cache), "--socket", str(path)]
+    with (cache / "agent.log").open("wb") as log:
         process = subprocess.Popen([*command, "--settings", json.dumps(sections)], stdout=log, stderr=log)
     try:
-        _wait(process, path, folder / "agent.log")
-        yield path, job, names
+        _wait(process, path, cache / "agent.log")
+        yield Agent(process, path)
     finally:
         process.terminate()
         process.wait()
 
 
-def _submit(bucket: Path) -> str:
-    """The records of a job that reads everything below `SHOW`."""
-    paths = JobPaths.of(ObjectUrl.parse(bucket.as_uri()) / "state", "bench")
+def submit(folder: Path, target: str, out: str = "") -> str:
+    """URL of a job, with its records in `folder`, that reads `SHOW` from `target` and writes `OUT` to `out`."""
+    paths = JobPaths.of(ObjectUrl.parse((folder / "state").as_uri()), "bench")
+    rules = [PathRule(prefix=(SHOW,), target=target)]
+    rules += [PathRule(prefix=(OUT,), target=out, mode="write")] if out else []
     spec = JobSpec(
         id=paths.job_id,
         shot="bench",
@@ -61,8 +90,8 @@ def _submit(bucket: Path) -> str:
         script_sha256="",
         fingerprint="",
         frames="1",
-        writes=(WriteTarget(name="Write1", file=f"{SHOW}/out/o.%04d.exr"),),
-        path_map=PathMap(rules=(PathRule(prefix=(SHOW,), target=bucket.as_uri()),)),
+        writes=(WriteTarget(name="Write1", file=f"{OUT}/o.%04d.exr"),),
+        path_map=PathMap(rules=tuple(rules)),
     )
     place = Path("/" + paths.spec.key)
     place.parent.mkdir(parents=True)
@@ -76,4 +105,4 @@ def _wait(process: subprocess.Popen[bytes], path: Path, log: Path) -> None:
     while not answers(path):
         if process.poll() is not None or clock.monotonic() >= end:
             raise AgentLost(f"the agent did not start: {log.read_text()[-500:]}")
-        clock.sleep(0.02)
+        clock.sleep(0.005)

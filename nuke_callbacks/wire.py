@@ -75,13 +75,16 @@ ABSENT_MARK = "JIT-RENDER-ABSENT "
 `frame`, `missing` [[node, knob, frame, object], ...]. With an empty `missing`: the frame was rendered all the same."""
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True)
+
+
 class WireError(Exception):
     """What came over the socket is not the protocol."""
 
 
 def encode(message: Dict[str, Any]) -> bytes:
     """One line. Surrogates (names that are not Unicode) survive as escapes."""
-    line = json.dumps(message, separators=(",", ":"), ensure_ascii=True).encode("ascii") + b"\n"
+    line = _ENCODER.encode(message).encode("ascii") + b"\n"
     if len(line) > LINE_LIMIT:
         raise WireError("a message of %d bytes is over the limit of %d" % (len(line), LINE_LIMIT))
     return line

@@ -14,6 +14,7 @@ import logging
 import os
 import socket
 import struct
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from jit_render import __version__
@@ -48,10 +49,35 @@ class Owner(Protocol):
         ...
 
 
+class Lines(asyncio.StreamReaderProtocol):
+    """A stream that asks `at_once` first.
+
+    What is cached is answered in the same turn of the loop in which it was asked for; waking a task for it would take
+    as long as the answer.
+    """
+
+    def __init__(self, owner: Owner, limit_bytes: int) -> None:
+        self.at_once: Callable[[bytes], bool] | None = None
+        """Set while nothing is being done for the client; True: that was a request, and it is answered."""
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await Connection(owner, reader, writer, self).run()
+
+        super().__init__(asyncio.StreamReader(limit_bytes), serve)
+
+    def data_received(self, data: bytes) -> None:
+        at_once, self.at_once = self.at_once, None
+        if at_once is not None and at_once(data):
+            self.at_once = at_once
+        else:
+            super().data_received(data)
+
+
 class Connection:
     """Serves one client until it goes."""
 
-    def __init__(self, owner: Owner, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, owner: Owner, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lines: Lines) -> None:
+        self._lines = lines
         self._owner = owner
         self._node = owner.node
         self._reader = reader
@@ -142,8 +168,13 @@ class Connection:
 
     async def _converse(self, session: Session) -> None:
         while True:
-            line = await (self._line() if self._following is None else self._following)
-            self._following = None
+            if self._following is None:
+                self._lines.at_once = self._at_once
+                line = await self._line()
+                self._lines.at_once = None
+            else:
+                line = await self._following
+                self._following = None
             if line is None:
                 return
             message = _decode(line)
@@ -160,6 +191,20 @@ class Connection:
                 LOG.exception("request failed: %s", str(message)[:200])
                 await self._send(as_reply(message.get("id"), error))
             self._owner.changed(self)
+
+    def _at_once(self, data: bytes) -> bool:
+        """Answer `data` if it is one request that needs no waiting, and the client reads what it is sent."""
+        if self._session is None or data.find(b"\n") != len(data) - 1 or self._writer.transport.get_write_buffer_size():
+            return False
+        try:
+            message = wire.decode(data)
+            reply = self._session.quick(message)
+        except Exception:
+            return False
+        if reply is None:
+            return False
+        self._writer.write(wire.encode({"id": message.get("id"), "ok": True, **reply}))
+        return True
 
     async def _slowly(self, session: Session, message: Message) -> Reply | None:
         """The reply; None when the client left before it was ready."""

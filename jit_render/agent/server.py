@@ -14,7 +14,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from jit_render.agent.connection import Connection
+from jit_render.agent.connection import Connection, Lines
 from jit_render.agent.node import Node
 from jit_render.model.errors import CacheUnusable
 from nuke_callbacks import wire
@@ -61,7 +61,8 @@ class Server:
         path = self._settings.socket
         try:
             path.unlink(missing_ok=True)
-            listener = await asyncio.start_unix_server(self._accept, path, limit=wire.LINE_LIMIT, backlog=_BACKLOG)
+            loop = asyncio.get_running_loop()
+            listener = await loop.create_unix_server(lambda: Lines(self, wire.LINE_LIMIT), path, backlog=_BACKLOG)
             path.chmod(0o600)
         except OSError as error:
             raise CacheUnusable(
@@ -81,9 +82,6 @@ class Server:
             return lambda: None
         LOG.info("metrics at http://127.0.0.1:%d/metrics", self.node.metrics_port)
         return stop
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await Connection(self, reader, writer).run()
 
     def opened(self, connection: Connection) -> int:
         task = asyncio.current_task()

@@ -209,6 +209,7 @@ class NodeCache:
             fetches_running=len(self._fetches.running),
             fetches_queued=self._fetches.queued,
             disk_errors=self._health.errors,
+            reconciling=self._reconciling is not None and not self._reconciling.done(),
         )
 
     async def verify(self, progress: Progress | None = None) -> VerifyReport:

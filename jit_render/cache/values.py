@@ -62,6 +62,8 @@ class CacheStats:
     fetches_running: int
     fetches_queued: int
     disk_errors: int
+    reconciling: bool
+    """What the last run left is still being looked through."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from jit_render.model.errors import CacheError, HostilePath
 from jit_render.model.identity import NAME_LIMIT_BYTES, ObjectUrl, check_key
 from nuke_callbacks.names import fold
 
+MOST_HOMES = 1000
 _SLASHES = re.compile(r"/{2,}")
 
 
@@ -32,15 +33,21 @@ class ViewTree:
     def __init__(self, layout: Layout, dispose: Callable[[str], None]) -> None:
         self._layout = layout
         self._dispose = dispose
+        self._homes: dict[str, Path] = {}
         self._places: dict[str, set[str]] = {}
         self._targets: dict[str, str] = {}
 
     def home(self, job_id: str) -> Path:
         """The folder of one job's tree. Raises HostilePath for what is no job id."""
-        check_key(job_id, job_id)
-        if not job_id or "/" in job_id or job_id.startswith("."):
-            raise HostilePath(f"{job_id!r} is no job id; it must be one plain name.")
-        return self._layout.view / job_id
+        home = self._homes.get(job_id)
+        if home is None:
+            check_key(job_id, job_id)
+            if not job_id or "/" in job_id or job_id.startswith("."):
+                raise HostilePath(f"{job_id!r} is no job id; it must be one plain name.")
+            if len(self._homes) >= MOST_HOMES:
+                self._homes.clear()
+            home = self._homes[job_id] = self._layout.view / job_id
+        return home
 
     def place(self, job_id: str, url: ObjectUrl) -> Path:
         """Where `url` (which may be a pattern) is seen; touches no disk. Raises HostilePath where no disk takes it."""
