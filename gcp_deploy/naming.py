@@ -1,0 +1,52 @@
+"""Names that Google Cloud takes, checked before anything is asked of it: its own refusals come late and one by one."""
+
+from __future__ import annotations
+
+import re
+
+from jit_render.model.errors import ConfigError
+from jit_render.model.identity import ObjectUrl
+from jit_render.model.settings import GcpSettings
+
+# The deployment's name begins others': a service account's id (at most 30 letters, `-node` of them ours) is the shortest.
+_NAME = re.compile(r"^[a-z](?:[-a-z0-9]{0,20}[a-z0-9])?$")
+_PROJECT = re.compile(r"^(?:[a-z0-9.-]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]$")
+_BUCKET = re.compile(r"^[a-z0-9](?:[a-z0-9._-]{1,61})[a-z0-9]$")
+_REGION = re.compile(r"^[a-z]+-[a-z]+[0-9]+$")
+_MACHINE = re.compile(r"^[a-z][a-z0-9]*(?:-[a-z0-9]+){1,4}$")
+_LICENCE = re.compile(r"^[0-9]{1,5}@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$")
+_EMAIL = re.compile(r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+$")
+
+
+def check(gcp: GcpSettings) -> None:
+    """Raises ConfigError for the first name that cannot be."""
+    _need(_PROJECT, gcp.project, "gcp.project", "6 to 30 of a-z, 0-9 and -, like studio-render-1")
+    _need(_NAME, gcp.name, "gcp.name", "at most 22 of a-z, 0-9 and -, first a letter")
+    _need(_REGION, gcp.region, "gcp.region", "like us-central1")
+    for zone in gcp.zones:
+        if re.fullmatch(rf"{re.escape(gcp.region)}-[a-z]", zone) is None:
+            raise ConfigError(f"gcp.zones: {zone!r} is no zone of {gcp.region}; write it like {gcp.region}-a.")
+    for key in ("assets", "outputs", "state"):
+        name = getattr(gcp, key)
+        if not name:
+            raise ConfigError(f"gcp.{key} is not set; name a bucket, or write all three with jit-deploy init.")
+        check_bucket(name, f"gcp.{key}")
+    _need(_MACHINE, gcp.machine, "gcp.machine", "like n2d-standard-8")
+    if gcp.licence:
+        _need(_LICENCE, gcp.licence, "gcp.licence", "like 4101@licence.studio.example")
+    if gcp.account:
+        _need(_EMAIL, gcp.account, "gcp.account", "an e-mail address of a service account")
+    if gcp.nuke and (not gcp.nuke.startswith("gs://") or not ObjectUrl.parse(gcp.nuke).key):
+        raise ConfigError(f"gcp.nuke: {gcp.nuke!r} is no object of a bucket; write it like gs://bucket/Nuke15.1v3.tgz.")
+
+
+def check_bucket(name: str, where: str) -> None:
+    """Raises ConfigError for what Cloud Storage takes as no bucket's name."""
+    _need(_BUCKET, name, where, "3 to 63 of a-z, 0-9, -, _ and ., without gs://")
+    if name.startswith("goog") or "google" in name or ".." in name:
+        raise ConfigError(f"{where}: {name!r} is refused by Cloud Storage (it begins with goog or holds google or '..').")
+
+
+def _need(pattern: re.Pattern[str], text: str, where: str, how: str) -> None:
+    if pattern.fullmatch(text) is None:
+        raise ConfigError(f"{where}: {text!r} cannot be; write {how}.")

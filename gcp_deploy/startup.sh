@@ -1,0 +1,112 @@
+#!/bin/bash
+# What every VM of jit-render runs at each boot. The role comes from the metadata (jit-render-role):
+#
+#   image  install this package from wheels and Nuke from the studio's own bucket, then say so by a guest attribute
+#   node   stripe the local SSDs into one cache; turn off by itself when there has been no work for a while
+#
+# There is no way to the internet: all that is installed comes from buckets, by Private Google Access.
+# JIT_METADATA, JIT_STORAGE and JIT_ROOT stand in for the metadata server, Cloud Storage and / in tests.
+set -euo pipefail
+metadata="${JIT_METADATA:-http://metadata.google.internal}/computeMetadata/v1/instance"
+storage="${JIT_STORAGE:-https://storage.googleapis.com}"
+root="${JIT_ROOT:-}"
+home="$root/opt/jit-render"
+cache="$root/mnt/disks/cache"
+
+ask() { # ask PATH [DEFAULT]: an entry of the metadata
+    curl -sf --retry 5 --retry-connrefused -H 'Metadata-Flavor: Google' "$metadata/$1" || printf '%s' "${2-}"
+}
+
+tell() { # tell KEY VALUE: a guest attribute, which jit-deploy image waits for
+    curl -sf --retry 5 -X PUT -H 'Metadata-Flavor: Google' --data "$2" "$metadata/guest-attributes/jit-render/$1"
+}
+
+fetch() { # fetch gs://BUCKET/NAME FILE
+    local rest="${1#gs://}" token name
+    token="$(ask service-accounts/default/token | sed -n 's/.*"access_token" *: *"\([^"]*\)".*/\1/p')"
+    name="$(printf '%s' "${rest#*/}" | sed 's|%|%25|g; s|/|%2F|g; s| |%20|g; s|+|%2B|g; s|?|%3F|g; s|#|%23|g')"
+    curl -sSf --retry 8 -H "Authorization: Bearer $token" -o "$2" \
+        "$storage/storage/v1/b/${rest%%/*}/o/$name?alt=media"
+}
+
+install_package() { # every file that the recipe lists: wheels, and Debian packages that Nuke wants
+    local recipe="$1" work="$2" name
+    fetch "$recipe/files.txt" "$work/files.txt"
+    mkdir -p "$work/wheels" "$work/debs"
+    while read -r digest name; do
+        case "$name" in
+            *.whl) fetch "$recipe/$name" "$work/wheels/$name"; file="$work/wheels/$name" ;;
+            *.deb) fetch "$recipe/$name" "$work/debs/$name"; file="$work/debs/$name" ;;
+            *) echo "the recipe lists $name, which is neither a wheel nor a Debian package" >&2; return 1 ;;
+        esac
+        echo "$digest  $file" | sha256sum --check --quiet
+    done <"$work/files.txt"
+    if ls "$work"/debs/*.deb >/dev/null 2>&1; then
+        dpkg --install "$work"/debs/*.deb
+    fi
+    # Debian's python3 has no ensurepip; pip runs from its own wheel.
+    rm -rf "$home"
+    python3 -m venv --without-pip "$home"
+    "$home/bin/python" "$(ls "$work"/wheels/pip-*.whl)/pip" install --quiet --no-index \
+        --find-links "$work/wheels" 'jit-render[gcp]'
+}
+
+install_nuke() { # an archive of an installed Nuke, unpacked to /opt/nuke
+    local archive="$1" work="$2"
+    [ -n "$archive" ] || return 0
+    fetch "$archive" "$work/nuke.archive"
+    rm -rf "$root/opt/nuke"
+    mkdir -p "$root/opt/nuke"
+    tar -xf "$work/nuke.archive" -C "$root/opt/nuke"
+}
+
+make_image() {
+    local work
+    work="$(mktemp -d)"
+    trap 'tell ready "failed: line $LINENO of the start-up script; see the serial port of this VM"' ERR
+    install_package "$(ask attributes/jit-render-recipe)" "$work"
+    install_nuke "$(ask attributes/jit-render-nuke)" "$work"
+    "$home/bin/jit-render" --help >/dev/null
+    rm -rf "$work"
+    sync
+    tell ready "$(ask attributes/jit-render-digest)"
+}
+
+make_cache() { # one file system over all local SSDs, anew after each boot: their content does not outlive the VM
+    local disks=("$root"/dev/disk/by-id/google-local-nvme-ssd-*)
+    [ -e "${disks[0]}" ] || return 0
+    mountpoint -q "$cache" && return 0
+    mkdir -p "$cache"
+    local device="${disks[0]}"
+    if [ "${#disks[@]}" -gt 1 ] && command -v mdadm >/dev/null; then
+        device=/dev/md/jit-render
+        [ -e "$device" ] || mdadm --create "$device" --run --level=0 --raid-devices="${#disks[@]}" "${disks[@]}"
+    fi
+    mkfs.ext4 -q -F -m 0 -E lazy_itable_init=1,nodiscard "$device"
+    mount -o noatime,nobarrier "$device" "$cache" || mount -o noatime "$device" "$cache"
+    chmod 1777 "$cache"
+}
+
+watch_idle() { # a node that nobody gives work to must not go on costing
+    local limit="$1" idle=0
+    [ "$limit" != 0 ] || return 0
+    limit="$(awk -v minutes="$limit" 'BEGIN { printf "%d", minutes * 60 }')"
+    while sleep 30; do
+        if pgrep -f "$home/bin/.*jit-render work" >/dev/null; then idle=0; else idle=$((idle + 30)); fi
+        if [ "$idle" -ge "$limit" ]; then
+            echo "jit-render: no work for $limit seconds; turning off"
+            systemctl poweroff
+            return 0
+        fi
+    done
+}
+
+case "$(ask attributes/jit-render-role node)" in
+    image) make_image ;;
+    node)
+        make_cache
+        watch_idle "$(ask attributes/jit-render-idle-minutes 15)" </dev/null >/dev/console 2>&1 &
+        disown
+        ;;
+    *) echo "jit-render: unknown role in the metadata (jit-render-role)" >&2; exit 2 ;;
+esac
