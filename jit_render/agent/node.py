@@ -25,7 +25,7 @@ from jit_render.store.port import Store
 
 _METADATA_THREADS = 16  # stat, list, small reads: they wait, they do not work
 VIEW_SECONDS = 7 * 86400.0  # a job that has not been rendered here for a week
-_DISK_THREADS = 4  # crc32c and fsync of outputs
+_DISK_THREADS = 4  # looks at outputs, and takes them in
 
 
 class Node:
@@ -99,10 +99,11 @@ class Node:
 
     def drain(self) -> None:
         """From now on: no prefetch, no waiting for room."""
-        self._stop_prefetching()
+        self.stop_prefetching()
         self._draining.set()
 
-    def _stop_prefetching(self) -> None:
+    def stop_prefetching(self) -> None:
+        """From now on only what a frame waits for: the node is to go."""
         self.resolver.stop_prefetching()
         self.prefetcher.stop()
 
@@ -117,7 +118,7 @@ class Node:
 
     async def close(self) -> None:
         """Give back the cache and the store. Uploads still under way go on in the next agent."""
-        self._stop_prefetching()
+        self.stop_prefetching()
         self.uploads.close()
         self._metadata.shutdown(wait=False, cancel_futures=True)
         self._disk.shutdown(wait=False, cancel_futures=True)

@@ -26,6 +26,10 @@ class Engine(Protocol):
         """The job's state by its records."""
         ...
 
+    def go_on(self, home: ObjectUrl) -> str | None:
+        """Have what the machines failed run again, where the engine does so at all; what was done, in a line."""
+        ...
+
     def cancel(self, home: ObjectUrl) -> None:
         """Stop it at the next frame of each task. What is done stays."""
         ...

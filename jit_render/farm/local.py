@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from jit_render.farm import control
 from jit_render.farm.chaos import Chaos
+from jit_render.farm.engines import give_to
 from jit_render.farm.local_options import LocalOptions, Progress
 from jit_render.farm.local_run import LocalRun
 from jit_render.farm.status import JobStatus, StatusFollower
@@ -43,11 +44,16 @@ class LocalEngine:
         Raises what keeps every worker from starting (a UsageError, say). On KeyboardInterrupt the workers stop,
         upload what is finished, and the interrupt comes out; a later run goes on.
         """
+        give_to(self._store, home, self.name)
         LocalRun(home, settings=self._settings, store=self._store, clock=self._clock, options=self._options).go()
         return self.status(home)
 
     def status(self, home: ObjectUrl) -> JobStatus:
         return StatusFollower(self._store, home, self._clock).refresh()
+
+    def go_on(self, home: ObjectUrl) -> str | None:  # noqa: ARG002 - the port's
+        """Nothing: a run ends when nothing is left to try."""
+        return None
 
     def cancel(self, home: ObjectUrl) -> None:
         control.cancel(self._store, home, self._clock, f"{os.getuid()}@{socket.gethostname()}")

@@ -58,6 +58,8 @@ class JobStatus:
     seconds: float
     """From the first attempt's start to the last sign of life."""
     eta_seconds: float | None
+    notes: tuple[str, ...] = ()
+    """What the engine knows and the records do not."""
 
     @property
     def hit_rate(self) -> float | None:

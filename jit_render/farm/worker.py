@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jit_render.agent import ensure_running
+from jit_render.agent.notice import NoticeWatch
 from jit_render.farm import outcome as outcomes
 from jit_render.farm.attempts import Attempt
 from jit_render.farm.loop import RenderLoop, Tell, signals_into
@@ -43,7 +44,7 @@ SETTLE_SECONDS = 60.0
 TAKEOVER_SECONDS = 30.0  # for another agent, after one was lost
 
 _STOPPED = {
-    Stop.PREEMPTED: (FailureClass.PREEMPTED, "preempted: notice (SIGTERM) received."),
+    Stop.PREEMPTED: (FailureClass.PREEMPTED, "preempted: notice received."),
     Stop.INTERRUPTED: (FailureClass.CANCELLED, "interrupted by hand (SIGINT); `jit-render retry` goes on."),
     Stop.CANCELLED: (FailureClass.CANCELLED, "the job was cancelled; `jit-render retry` takes that back."),
     Stop.TAKEN: (FailureClass.PREEMPTED, "the attempt was ended by somebody else."),
@@ -69,7 +70,7 @@ class WorkOptions:
 def work(settings: Settings, home: ObjectUrl, task: int, options: WorkOptions, clock: Clock) -> int:
     """Render what is missing of `task` of the job at `home`. Returns the exit code: 0, 1, 2, 3 or 75."""
     loop = RenderLoop(queue.SimpleQueue(), Pace(), clock, settings.farm.grace, options.tell)
-    with signals_into(loop.inbox):
+    with signals_into(loop.inbox), NoticeWatch(lambda: loop.inbox.put(Stop.PREEMPTED)):
         store = open_store(settings.store)
         try:
             reader = JobReader(store, home)

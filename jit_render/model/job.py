@@ -9,6 +9,8 @@ Layout under ``<state>/jobs/<job id>/`` (see `JobPaths`); JSON, UTF-8, one objec
     attempts/<task>/<n>.json               AttemptRecord, rewritten by its own worker only
     logs/<task>/<n>.log                    the renderer's output
     cancelled.json                         present once somebody cancelled the job
+    engine.json                            which engine runs it; absent: the local one
+    rounds/<n>.json                        RoundRecord (`model.rounds`): what a service was asked to run
 
 Unknown fields are kept out (an older reader refuses a newer record by `schema_version`, by name).
 """
@@ -243,6 +245,17 @@ class JobPaths:
     @property
     def cancelled(self) -> ObjectUrl:
         return self.home / "cancelled.json"
+
+    @property
+    def engine(self) -> ObjectUrl:
+        return self.home / "engine.json"
+
+    @property
+    def rounds(self) -> ObjectUrl:
+        return self.home / "rounds"
+
+    def round(self, number: int) -> ObjectUrl:
+        return self.rounds / f"{number}.json"
 
     @property
     def frames(self) -> ObjectUrl:

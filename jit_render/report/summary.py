@@ -24,7 +24,7 @@ def summarise(status: JobStatus, spec: JobSpec, *, wall_seconds: float | None = 
     width = max(len(label) for label, _ in rows)
     lines = [f"{status.job}: {status.state}"]
     lines += [f"  {label.ljust(width)}  {text}" for label, text in rows]
-    return lines + _troubles(status)
+    return lines + _troubles(status) + [f"  {note}" for note in status.notes]
 
 
 def exit_code_of(status: JobStatus) -> int:

@@ -7,6 +7,7 @@ watcher then believe that they run on a VM. ``instance/preempted?wait_for_change
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -143,8 +144,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         if etag:
             self.send_header("ETag", etag)
-        self.end_headers()
-        self.wfile.write(body)
+        with contextlib.suppress(OSError):  # who hung for a change may be gone
+            self.end_headers()
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
         del format, args

@@ -1,0 +1,1 @@
+"""Jobs on Google Batch: the request, the service, the rounds of a job."""

@@ -1,0 +1,160 @@
+"""A round of a job as a Google Batch request. Pure: the same arguments, the same request.
+
+One task group, one script, one task per node. What each task renders is not in the request: the node looks its index up
+in the round's record, so a job of 100,000 tasks fits the service's 1 MB. Everything that a node must know beside that
+stands in the task's environment as settings (``JIT_RENDER_<SECTION>_<KEY>``), where the console shows it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from gcp_deploy.batch.labels import job_labels
+from gcp_deploy.batch.machines import check_local_ssds, cores_of
+from jit_render.farm.outcome import TRY_AGAIN
+from jit_render.model.errors import ConfigError
+from jit_render.model.identity import ObjectUrl
+from jit_render.model.job import JobSpec
+from jit_render.model.settings import GcpSettings, Settings
+
+CACHE_MOUNT = "/mnt/disks/cache"
+BOOT_CACHE = "/var/lib/jit-render/cache"
+"""Without local SSDs."""
+LOCAL_SSD_GB = 375
+CACHE_SHARE = 0.9
+"""Of the local SSDs; what a file system takes, and outputs waiting for upload, need the rest."""
+BOOT_DISK_GB = 50
+TASKS_LIMIT = 100_000
+PARALLEL_LIMIT = 5_000
+RETRIES = 10
+"""The service's ceiling."""
+RETRIED = (50001, 50002, 50003, 50004, 50006, TRY_AGAIN)
+"""Preempted, no report, rebooted, unresponsive, recreated, and the worker's "try again". 50005 is "over its time"."""
+SPOT_GRACE_SECONDS = 30
+"""What a Spot VM surely has between notice and end. More is for an instance template to ask (preemptionNoticeDuration);
+whether Batch passes that on is open, so a node does not count on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundPlan:
+    """What one round runs, and on what."""
+
+    home: ObjectUrl
+    spec: JobSpec
+    number: int
+    tasks: int
+
+
+def batch_id(job_id: str, home: ObjectUrl, number: int) -> str:
+    """``sh010-1f3a99c0-5b1c22d0-r1``: at most 63 of a-z, 0-9 and -; the second digits are the folder's own."""
+    tail = f"-{uuid.uuid5(uuid.NAMESPACE_URL, str(home)).hex[:8]}-r{number}"
+    return job_id[: 63 - len(tail)].rstrip("-") + tail
+
+
+def request_id(home: ObjectUrl, number: int) -> str:
+    """The same for the same round of the same job, whoever asks and however often."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{home}#round-{number}"))
+
+
+def parent_of(gcp: GcpSettings) -> str:
+    """Raises ConfigError where no project is set."""
+    if not gcp.project:
+        raise ConfigError("no Google Cloud project: set gcp.project, or let 'jit-deploy init' write jit-render.toml.")
+    return f"projects/{gcp.project}/locations/{gcp.region}"
+
+
+def batch_request(settings: Settings, plan: RoundPlan) -> dict[str, Any]:
+    """The job, as JSON has it (enums by name). Raises ConfigError for what no machine can be."""
+    gcp, spec = settings.gcp, plan.spec
+    if not 1 <= plan.tasks <= TASKS_LIMIT:
+        raise ConfigError(f"{plan.tasks} tasks; Google Batch takes {TASKS_LIMIT} a job: submit with a larger --chunk.")
+    labels = job_labels(name=gcp.name, job=spec.id, shot=spec.shot, show=spec.show, user=spec.user)
+    return {
+        "taskGroups": [
+            {
+                "taskSpec": _task_spec(settings, plan),
+                "taskCount": str(plan.tasks),
+                "parallelism": str(min(plan.tasks, gcp.nodes, PARALLEL_LIMIT)),
+                "taskCountPerNode": "1",
+            }
+        ],
+        "allocationPolicy": _allocation(gcp, labels),
+        "labels": labels,
+        "logsPolicy": {"destination": "CLOUD_LOGGING"},
+    }
+
+
+def _task_spec(settings: Settings, plan: RoundPlan) -> dict[str, Any]:
+    gcp = settings.gcp
+    script = resources.files("gcp_deploy").joinpath("node.sh").read_text(encoding="utf-8")
+    spec: dict[str, Any] = {
+        "runnables": [{"script": {"text": script}, "displayName": "jit-render work"}],
+        "computeResource": {"cpuMilli": str(cores_of(gcp.machine) * 1000)},
+        "maxRetryCount": RETRIES,
+        "lifecyclePolicies": [{"action": "RETRY_TASK", "actionCondition": {"exitCodes": list(RETRIED)}}],
+        "environment": {"variables": node_environment(settings, plan)},
+    }
+    if gcp.local_ssds:
+        spec["volumes"] = [{"deviceName": "cache", "mountPath": CACHE_MOUNT}]
+    return spec
+
+
+def node_environment(settings: Settings, plan: RoundPlan) -> dict[str, str]:
+    """What a node is told beside its task's number."""
+    gcp = settings.gcp
+    limit = int(gcp.local_ssds * LOCAL_SSD_GB * 1000**3 * CACHE_SHARE) if gcp.local_ssds else settings.cache.limit
+    values = {
+        "JIT_RENDER_HOME": str(plan.home),
+        "JIT_RENDER_ROUND": plan.number,
+        "JIT_RENDER_CACHE_ROOT": f"{CACHE_MOUNT}/jit-render" if gcp.local_ssds else BOOT_CACHE,
+        "JIT_RENDER_CACHE_LIMIT": limit,
+        "JIT_RENDER_CACHE_FREE_SPACE": settings.cache.free_space,
+        "JIT_RENDER_FARM_GRACE": min(gcp.notice, SPOT_GRACE_SECONDS),
+        "JIT_RENDER_FARM_HEARTBEAT": settings.farm.heartbeat,
+        "JIT_RENDER_RENDER_MEMORY": settings.render.memory or None,
+        "JIT_RENDER_RENDER_THREADS": settings.render.threads or None,
+        "JIT_RENDER_STORE_PROJECT": settings.store.project or gcp.project,
+        "JIT_RENDER_STORE_ENDPOINT": settings.store.endpoint,
+        "foundry_LICENSE": gcp.licence,
+    }
+    return {name: str(value) for name, value in values.items() if value not in (None, "")}
+
+
+def _allocation(gcp: GcpSettings, labels: dict[str, str]) -> dict[str, Any]:
+    check_local_ssds(gcp.machine, gcp.local_ssds)
+    policy: dict[str, Any] = {
+        "machineType": gcp.machine,
+        "provisioningModel": "SPOT" if gcp.provisioning == "spot" else "STANDARD",
+        "bootDisk": {"type": "pd-balanced", "sizeGb": str(BOOT_DISK_GB)},
+    }
+    if gcp.image:
+        policy["bootDisk"]["image"] = _full(gcp.image, f"projects/{gcp.project}/global/images")
+    if gcp.local_ssds:
+        disk = {"type": "local-ssd", "sizeGb": str(gcp.local_ssds * LOCAL_SSD_GB)}
+        policy["disks"] = [{"newDisk": disk, "deviceName": "cache"}]
+    zones = [f"zones/{zone}" for zone in gcp.zones]
+    allocation: dict[str, Any] = {
+        "location": {"allowedLocations": zones or [f"regions/{gcp.region}"]},
+        "instances": [{"policy": policy}],
+        "labels": labels,
+        "network": {"networkInterfaces": [_interface(gcp)]},
+    }
+    if gcp.account:
+        allocation["serviceAccount"] = {"email": gcp.account}
+    return allocation
+
+
+def _interface(gcp: GcpSettings) -> dict[str, Any]:
+    interface: dict[str, Any] = {"noExternalIpAddress": True}
+    if gcp.network:
+        interface["network"] = _full(gcp.network, f"projects/{gcp.project}/global/networks")
+    if gcp.subnetwork:
+        interface["subnetwork"] = _full(gcp.subnetwork, f"projects/{gcp.project}/regions/{gcp.region}/subnetworks")
+    return interface
+
+
+def _full(name: str, collection: str) -> str:
+    return name if "/" in name else f"{collection}/{name}"

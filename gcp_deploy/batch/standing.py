@@ -1,0 +1,81 @@
+"""How a job on Google Batch stands: the records' word, corrected by the service's where it knows better."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from dataclasses import dataclass
+
+from gcp_deploy.batch.rounds import BatchRounds
+from gcp_deploy.batch.service import ServiceJob
+from jit_render.farm.records import JobReader
+from jit_render.farm.round_work import bury
+from jit_render.farm.status import JobStatus, State, StatusFollower
+from jit_render.model.clock import Clock
+from jit_render.model.errors import CloudError, StoreError
+from jit_render.model.rounds import RoundRecord
+
+MOST_TOLD = 3  # failures of tasks that left no record
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One job's rounds, looked at."""
+
+    rounds: BatchRounds
+    clock: Clock
+
+    def look(self) -> JobStatus:
+        """The status. A service that cannot be asked is a note, not a failure: the records are there."""
+        status = self._by_records()
+        if status.state == "done":
+            return status
+        record = self.rounds.last()
+        if record is None:
+            return status
+        try:
+            job = self.rounds.job(record)
+        except CloudError as error:
+            return dataclasses.replace(status, notes=(str(error),))
+        if job is not None and not job.is_over:
+            return self._active(status, record, job)
+        if job is None and not record.accepted:
+            note = f"round {record.number} was not handed to Google Batch; submit again, or 'jit-render retry'."
+            return dataclasses.replace(status, notes=(note,))
+        return self._over(record, job)
+
+    def _by_records(self) -> JobStatus:
+        return StatusFollower(self.rounds.store, self.rounds.home, self.clock).refresh()
+
+    @staticmethod
+    def _active(status: JobStatus, record: RoundRecord, job: ServiceJob) -> JobStatus:
+        """The service tries again on its own, so nothing is over, whatever the last attempts say."""
+        counts = ", ".join(f"{count} {state.lower()}" for state, count in sorted(job.counts.items()))
+        note = f"Google Batch: {job.state.lower()}, round {record.number}; tasks: {counts}."
+        state: State = "waiting" if status.state == "failed" else status.state
+        return dataclasses.replace(status, state=state, notes=(note,))
+
+    def _over(self, record: RoundRecord, job: ServiceJob | None) -> JobStatus:
+        """No node works on it any more: attempts without an end are ended, and what is missing has failed."""
+        with contextlib.suppress(StoreError):  # somebody who may only read looks on
+            attempts = JobReader(self.rounds.store, self.rounds.home).attempts()
+            for task in sorted({attempt.task for attempt in attempts if attempt.ended is None}):
+                bury(self.rounds.store, self.clock, self.rounds.home, task, record)
+        status = self._by_records()
+        if status.state == "done":
+            return status
+        state: State = "cancelled" if status.state == "cancelled" else "failed"
+        return dataclasses.replace(status, state=state, notes=self._why(record, job))
+
+    def _why(self, record: RoundRecord, job: ServiceJob | None) -> tuple[str, ...]:
+        if job is None:
+            return (f"Google Batch has no job {record.name} any more; 'jit-render retry' makes another.",)
+        notes = [f"Google Batch: round {record.number} {job.state.lower()}."]
+        tasks = record.task_numbers()
+        failures = self.rounds.service.failures(job.name) if job.state == "FAILED" else []
+        notes += [f"task {tasks[one.index]}: {one.message}" for one in failures[:MOST_TOLD] if one.index < len(tasks)]
+        if len(failures) > MOST_TOLD:
+            notes.append(f"... and {len(failures) - MOST_TOLD} tasks more")
+        if not failures and job.events:
+            notes.append(job.events[-1])
+        return tuple(notes)

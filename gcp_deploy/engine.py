@@ -1,0 +1,100 @@
+"""The engine of Google Batch: what `jit-submit --engine batch` and the commands that look after a job talk to.
+
+The records in the bucket are the truth about frames and attempts, as under every engine. The service is asked for what
+they cannot know: whether anything still runs. So a job is over when the service's job is, not when no heartbeat comes
+for a while; and one that failed, was deleted or never ran any task is seen although no record says so.
+
+Retries have three floors. The service tries a task again by exit code, ten times. `go_on` opens another round with the
+frames that are missing, once the service's job is over and what failed was the machines' fault: on demand if the job
+was submitted with ``--fallback on-demand``. Everything else is for a person and `jit-render retry`.
+"""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Iterator
+
+from gcp_deploy.batch.rounds import BatchRounds, unfinished_tasks
+from gcp_deploy.batch.service import BatchService
+from gcp_deploy.batch.standing import Standing
+from gcp_deploy.batch.verdict import next_tasks
+from jit_render.farm import control
+from jit_render.farm.engines import give_to
+from jit_render.farm.records import JobReader
+from jit_render.farm.status import JobStatus
+from jit_render.model.clock import Clock
+from jit_render.model.identity import ObjectUrl
+from jit_render.model.settings import Settings
+from jit_render.store import Store
+
+
+def open_engine(settings: Settings, store: Store, clock: Clock) -> BatchEngine:
+    """The entry point."""
+    return BatchEngine(settings, store, clock)
+
+
+class BatchEngine:
+    """See `jit_render.farm.engine.Engine`. Raises CloudError and its kin where the service refuses."""
+
+    name = "batch"
+
+    def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
+        self._settings = settings
+        self._store = store
+        self._clock = clock
+        self._service = BatchService(settings.gcp, clock)
+
+    def submit(self, home: ObjectUrl) -> None:
+        """Have the unfinished tasks run; returns once the service has them. A round that runs already is left alone."""
+        tasks = unfinished_tasks(JobReader(self._store, home))
+        if not tasks:
+            return
+        give_to(self._store, home, self.name)
+        rounds = self._rounds(home)
+        last = rounds.last()
+        if last is None:
+            rounds.open(self._settings, tasks, 1)
+            return
+        job = rounds.job(last) if last.accepted else rounds.ask(last)  # written down, then something came between
+        if job is None or not job.is_active:
+            rounds.open(self._settings, unfinished_tasks(JobReader(self._store, home)), last.number + 1)
+
+    def status(self, home: ObjectUrl) -> JobStatus:
+        """By the records, and by the service where they do not tell."""
+        return Standing(self._rounds(home), self._clock).look()
+
+    def go_on(self, home: ObjectUrl) -> str | None:
+        """Another round for what the machines failed; what was done, in a line. None: nothing."""
+        rounds = self._rounds(home)
+        last = rounds.last()
+        if last is None:
+            return None
+        job = rounds.job(last)
+        if job is not None and not job.is_over:
+            return None
+        tasks = next_tasks(JobReader(self._store, home), last)
+        if not tasks:
+            return None
+        gcp = self._settings.gcp
+        if gcp.fallback == "on-demand":
+            gcp = gcp.model_copy(update={"provisioning": "standard"})
+        rounds.open(self._settings.model_copy(update={"gcp": gcp}), tasks, last.number + 1)
+        kind = "Spot" if gcp.provisioning == "spot" else "on-demand"
+        return f"{home.name}: round {last.number + 1}, {len(tasks)} tasks on {kind} machines."
+
+    def cancel(self, home: ObjectUrl) -> None:
+        """Stop at the next frame of each task, and have the service start nothing more."""
+        control.cancel(self._store, home, self._clock, f"{getpass.getuser()}@{socket.gethostname()}")
+        last = self._rounds(home).last()
+        if last is not None:
+            self._service.cancel(last.name)
+
+    def logs(self, home: ObjectUrl, task: int | None = None, attempt: int | None = None) -> Iterator[control.Log]:
+        return control.read_logs(self._store, home, task, attempt)
+
+    def close(self) -> None:
+        self._service.close()
+
+    def _rounds(self, home: ObjectUrl) -> BatchRounds:
+        return BatchRounds(self._store, self._clock, self._service, home)

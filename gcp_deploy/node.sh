@@ -1,0 +1,15 @@
+#!/bin/sh
+# What a node of Google Batch runs for one task. The image has the package; which job, which round and which settings
+# come in the task's environment (JIT_RENDER_*), the task's number from Batch.
+#
+# The worker starts the node's agent if none lives: the agent and its cache serve every later task on this VM. Exit codes
+# are the worker's own: 75 is tried again by Batch, and so are the service's 50001 to 50004 and 50006.
+set -eu
+render=/opt/jit-render/bin/jit-render
+if [ ! -x "$render" ]; then
+    echo "jit-render: this image has no $render; make one with 'jit-deploy image' and set gcp.image." >&2
+    exit 2
+fi
+umask 077
+echo "task $BATCH_TASK_INDEX of $BATCH_TASK_COUNT, retry ${BATCH_TASK_RETRY_ATTEMPT:-0}, on $(hostname)"
+exec "$render" work --json --job "$JIT_RENDER_HOME" --round "$JIT_RENDER_ROUND" --index "$BATCH_TASK_INDEX"
