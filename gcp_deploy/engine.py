@@ -15,16 +15,18 @@ import getpass
 import socket
 from collections.abc import Iterator
 
+from gcp_deploy.batch.request import RoundPlan, batch_request, parent_of
 from gcp_deploy.batch.rounds import BatchRounds, unfinished_tasks
-from gcp_deploy.batch.service import BatchService
+from gcp_deploy.batch.service import BatchService, as_proto
 from gcp_deploy.batch.standing import Standing
 from gcp_deploy.batch.verdict import next_tasks
 from jit_render.farm import control
 from jit_render.farm.engines import give_to
 from jit_render.farm.records import JobReader
-from jit_render.farm.status import JobStatus
+from jit_render.farm.status import JobStatus, StatusFollower
 from jit_render.model.clock import Clock
 from jit_render.model.identity import ObjectUrl
+from jit_render.model.job import JobSpec
 from jit_render.model.settings import Settings
 from jit_render.store import Store
 
@@ -44,6 +46,12 @@ class BatchEngine:
         self._store = store
         self._clock = clock
         self._service = BatchService(settings.gcp, clock)
+        self._followers: dict[ObjectUrl, StatusFollower] = {}
+
+    def check(self, spec: JobSpec) -> None:
+        parent_of(self._settings.gcp)
+        home = ObjectUrl.parse("gs://none/none")
+        as_proto(batch_request(self._settings, RoundPlan(home, spec, 1, len(spec.tasks()))))
 
     def submit(self, home: ObjectUrl) -> None:
         """Have the unfinished tasks run; returns once the service has them. A round that runs already is left alone."""
@@ -62,7 +70,8 @@ class BatchEngine:
 
     def status(self, home: ObjectUrl) -> JobStatus:
         """By the records, and by the service where they do not tell."""
-        return Standing(self._rounds(home), self._clock).look()
+        follower = self._followers.setdefault(home, StatusFollower(self._store, home, self._clock))
+        return Standing(self._rounds(home), follower).look()
 
     def go_on(self, home: ObjectUrl) -> str | None:
         """Another round for what the machines failed; what was done, in a line. None: nothing."""

@@ -97,6 +97,13 @@ class BatchService:
         with contextlib.suppress(CloudNotFound, CloudConflict):  # it ended meanwhile
             self._call("cancel_job", batch_v1.CancelJobRequest(name=name), name)
 
+    def jobs(self, parent: str) -> list[ServiceJob]:
+        """All jobs of one region, whoever made them."""
+        from google.cloud import batch_v1
+
+        request = batch_v1.ListJobsRequest(parent=parent, page_size=1000)
+        return [_service_job(job) for job in self._call("list_jobs", request, parent)]
+
     def failures(self, name: str) -> list[TaskFailure]:
         """The tasks that the service gave up, with its last word on each."""
         from google.cloud import batch_v1

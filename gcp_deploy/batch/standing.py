@@ -11,7 +11,6 @@ from gcp_deploy.batch.service import ServiceJob
 from jit_render.farm.records import JobReader
 from jit_render.farm.round_work import bury
 from jit_render.farm.status import JobStatus, State, StatusFollower
-from jit_render.model.clock import Clock
 from jit_render.model.errors import CloudError, StoreError
 from jit_render.model.rounds import RoundRecord
 
@@ -23,11 +22,11 @@ class Standing:
     """One job's rounds, looked at."""
 
     rounds: BatchRounds
-    clock: Clock
+    follower: StatusFollower
 
     def look(self) -> JobStatus:
         """The status. A service that cannot be asked is a note, not a failure: the records are there."""
-        status = self._by_records()
+        status = self.follower.refresh()
         if status.state == "done":
             return status
         record = self.rounds.last()
@@ -44,9 +43,6 @@ class Standing:
             return dataclasses.replace(status, notes=(note,))
         return self._over(record, job)
 
-    def _by_records(self) -> JobStatus:
-        return StatusFollower(self.rounds.store, self.rounds.home, self.clock).refresh()
-
     @staticmethod
     def _active(status: JobStatus, record: RoundRecord, job: ServiceJob) -> JobStatus:
         """The service tries again on its own, so nothing is over, whatever the last attempts say."""
@@ -60,8 +56,8 @@ class Standing:
         with contextlib.suppress(StoreError):  # somebody who may only read looks on
             attempts = JobReader(self.rounds.store, self.rounds.home).attempts()
             for task in sorted({attempt.task for attempt in attempts if attempt.ended is None}):
-                bury(self.rounds.store, self.clock, self.rounds.home, task, record)
-        status = self._by_records()
+                bury(self.rounds.store, self.rounds.clock, self.rounds.home, task, record)
+        status = self.follower.refresh()
         if status.state == "done":
             return status
         state: State = "cancelled" if status.state == "cancelled" else "failed"

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from jit_render.cli.session import Session
     from jit_render.farm.local import Chaos, Progress
     from jit_render.farm.status import JobStatus
-    from jit_render.model.frames import FrameSet
     from jit_render.model.identity import ObjectUrl
     from jit_render.report.progress import Display
 
@@ -34,29 +33,6 @@ def run_local(
     began = given.clock.monotonic()
     status = render_here(given, home, workers=workers, own_caches=own_caches, chaos=chaos, quiet=json)
     return finish(given.store, home, status, json=json, wall_seconds=given.clock.monotonic() - began)
-
-
-def render_rest(
-    given: Session,
-    home: ObjectUrl,
-    left: FrameSet | None,
-    *,
-    run: bool = True,
-    workers: int = 0,
-    own_caches: bool = False,
-    json: bool = False,
-) -> int:
-    """Render the frames that are `left` of a job, or only say which (without `run`, or where there are none)."""
-    from jit_render.cli.output import note, say, say_json
-
-    if left is not None and run:
-        note(f"{home.name}: {left.echo()} left.")
-        return run_local(given, home, workers=workers, own_caches=own_caches, json=json)
-    if json:
-        say_json({"job": home.name, "url": str(home), "left": str(left) if left else ""})
-    else:
-        say(f"{home.name}: {f'{left.echo()} left' if left else 'all frames are there'}.")
-    return 0
 
 
 def render_here(

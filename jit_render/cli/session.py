@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from jit_render.cli.config import load
+from jit_render.farm.engine import Engine
 from jit_render.farm.records import find_job, list_jobs, state_of
 from jit_render.model.clock import Clock, SystemClock
 from jit_render.model.errors import JobNotFound
@@ -15,6 +16,7 @@ from jit_render.model.settings import Settings
 from jit_render.store import Store, open_store
 
 LATEST = "latest"
+LOCAL = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,17 @@ class Session:
             some = ", ".join(alike[:4])
             raise JobNotFound(f"{name!r} is the beginning of {len(alike)} jobs ({some}); write more of it.")
         return find_job(self.store, self.settings, alike[0] if len(alike) == 1 else name)
+
+
+    def engine(self, home: ObjectUrl, flags: Sequence[str] = (), name: str = "") -> Engine:
+        """The engine that the job is with (or `name`), told what was chosen for its last round, then `flags`."""
+        from jit_render.farm.engines import engine_of, open_engine
+        from jit_render.farm.rounds import Rounds
+
+        name = name or engine_of(self.store, home)
+        last = None if name == LOCAL else Rounds(self.store, home).last()
+        settings = load([*last.choices, *flags]).settings if last else self.settings
+        return open_engine(name, settings, self.store, self.clock)
 
 
 @contextmanager

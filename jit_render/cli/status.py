@@ -25,7 +25,6 @@ def status(
     from jit_render.cli.output import say, say_json
     from jit_render.cli.session import session, with_state
     from jit_render.farm.records import JobReader
-    from jit_render.farm.status import StatusFollower
     from jit_render.report.summary import summarise
 
     with session(with_state(overrides or (), state)) as given:
@@ -33,7 +32,7 @@ def status(
         if plan_diff:
             _say_plan_diff(JobReader(given.store, home), json=json)
             return
-        now = StatusFollower(given.store, home, given.clock).refresh()
+        now = given.engine(home, overrides or ()).status(home)
         if json:
             say_json(as_json(now))
             return

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from jit_render.cli import boundary
+from jit_render.cli.engine_options import (
+    LOCAL,
+    Budget,
+    Engine,
+    Fallback,
+    Given,
+    Machine,
+    MaxNodes,
+    Spot,
+    Wait,
+    Yes,
+)
 from jit_render.cli.options import Json, Set, State
 from jit_render.cli.run_local import OwnCaches, Workers
-from jit_render.model.errors import MissingInput, UsageError
-
-if TYPE_CHECKING:
-    from jit_render.cli.session import Session
-    from jit_render.farm.planning import Inputs
-    from jit_render.farm.submit import Submission, Submitted
+from jit_render.cli.submitting import Here, How, What, submit_script
 
 NAME = "jit-submit"
 
@@ -25,7 +32,6 @@ Range = Annotated[
 ]
 Writes = Annotated[list[str] | None, typer.Option("--write", "-X", metavar="NODE", help="Only this Write; repeatable.")]
 Views = Annotated[list[str] | None, typer.Option("--view", metavar="VIEW", help="Only this view; repeatable.")]
-Engine = Annotated[Literal["local"], typer.Option("--engine", help="Where the tasks run.")]
 Renderer = Annotated[str, typer.Option("--renderer", metavar="nuke|standin", help="What renders [render.renderer].")]
 Chunk = Annotated[
     str, typer.Option("--chunk", metavar="N|auto", help="Frames of one task [job.chunk]; auto: what wastes least.")
@@ -58,9 +64,16 @@ def submit(
     frames: Range,
     write: Writes = None,
     view: Views = None,
-    engine: Engine = "local",
+    engine: Engine = LOCAL,
     workers: Workers = 0,
     own_caches: OwnCaches = False,
+    machine: Machine = "",
+    spot: Spot = None,
+    fallback: Fallback = "",
+    max_nodes: MaxNodes = 0,
+    budget: Budget = 0,
+    yes: Yes = False,
+    wait: Wait = False,
     chunk: Chunk = "",
     renderer: Renderer = "",
     proxy: Proxy = False,
@@ -81,153 +94,21 @@ def submit(
     json: Json = False,
 ) -> None:
     """Render SCRIPT's frames into the bucket. Frames that are there already, from the same inputs, stay."""
-    from jit_render.cli.imaging import need_images
     from jit_render.cli.session import session, with_state
-    from jit_render.farm.local import Chaos
-    from jit_render.farm.planning import look
-    from jit_render.farm.scouting import scouted_frames
-    from jit_render.farm.submit import Options, prepare
-    from jit_render.farm.submit import submit as submit_job
 
-    if sheet is not None:
-        need_images()
-    assert engine == "local"
-    flags = _renderer_flag(renderer) + with_state(overrides or (), state)
+    chosen = Given(engine, machine, spot, fallback, max_nodes, budget, yes, wait)
+    local = Here(workers, own_caches, chaos, seed, chaos_grace, scout)
+    chosen.check(local.options())
+    what = What(script, frames, tuple(write or ()), tuple(view or ()), chunk, proxy, force, latest, allow_missing, show)
+    flags = [*_renderer_flag(renderer), *with_state(overrides or (), state), *chosen.flags()]
+    how = How(chosen, local, sheet, plan, not no_upload, not no_run, json)
     with session(flags) as given:
-        length = _chunk(given, chunk, script, frames=frames, show=show, workers=workers)
-        options = Options(chunk=length, proxy=proxy, allow_missing=allow_missing, latest=latest, force=force, show=show)
-        submission = prepare(
-            given.settings,
-            script,
-            frames=frames,
-            writes=write or (),
-            views=view or (),
-            options=options,
-            clock=given.clock,
-            store=given.store,
-        )
-        _echo(submission)
-        if scout:
-            scouted_frames(submission.spec)  # a movie cannot be; better said before anything is stored
-        inputs = look(given.store, submission.plan, submission.spec)
-        if plan:
-            raise typer.Exit(_show_plan(given, submission, inputs, may_upload=not no_upload, json=json))
-        inputs = _bring(given, submission, inputs, may_upload=not no_upload, quiet=json)
-        _warn(inputs, allow_missing=allow_missing)
-        done = submit_job(given.store, submission, given.clock, inputs)
-        exit_code = 0
-        if done.action == "nothing" or no_run:
-            _say_submitted(done, json=json)
-        else:
-            from jit_render.cli.output import note
-            from jit_render.cli.run_local import run_local
-            from jit_render.cli.scout import scout as run_scout
-
-            note(done.message)
-            trouble = Chaos(chaos, seed, chaos_grace) if chaos else None
-            render = run_scout if scout else run_local
-            exit_code = render(given, done.home, workers=workers, own_caches=own_caches, chaos=trouble, json=json)
-        if sheet is not None:
-            _draw(given, done, sheet)
+        exit_code = submit_script(given, what, how)
     raise typer.Exit(exit_code)
 
 
 def _renderer_flag(renderer: str) -> list[str]:
     return [f"render.renderer={renderer}"] if renderer else []
-
-
-def _chunk(given: Session, asked: str, script: Path, *, frames: str, show: str, workers: int) -> int:
-    """Frames of one task; 0: what the settings say. Raises UsageError."""
-    from jit_render.cli.output import note
-    from jit_render.farm.measures import choose_chunk
-    from jit_render.model.frames import FrameSet
-
-    if asked != "auto":
-        if asked and not asked.isdecimal():
-            raise UsageError(f"--chunk {asked!r} is neither a number of frames nor 'auto'.")
-        return int(asked or 0)
-    count = len(FrameSet.parse(frames))
-    chosen = choose_chunk(given.settings, given.store, script.stem, show=show, frames=count, workers=workers)
-    note(str(chosen))
-    return chosen.length
-
-
-def _echo(submission: Submission) -> None:
-    """What was understood, on standard error, before anything is done."""
-    from jit_render.cli.output import note
-    from jit_render.report.words import count
-
-    spec = submission.spec
-    writes = ", ".join(f"{write.name} ({' '.join(write.views)})" for write in spec.writes)
-    note(f"{spec.script_name}: {spec.frame_set.echo()}; {writes}; {count(len(spec.tasks()), 'task')}")
-    for text in submission.notes:
-        note(f"note: {text}")
-
-
-def _bring(given: Session, submission: Submission, inputs: Inputs, *, may_upload: bool, quiet: bool) -> Inputs:
-    """Upload the inputs that lie on this disk only; the inputs as they are then."""
-    from jit_render.cli.output import note
-    from jit_render.farm.bringing import bring_inputs
-    from jit_render.farm.ingest_report import Choices
-    from jit_render.report.ingest import ingest_lines, open_ingest_display
-
-    with open_ingest_display(given.clock, quiet=quiet) as display:
-        choices = Choices(on_progress=display.show)
-        inputs, report = bring_inputs(
-            given.settings, given.store, submission, inputs, clock=given.clock, choices=choices, may_upload=may_upload
-        )
-    if report.brought or not report.is_whole:
-        for line in ingest_lines(report):
-            note(line)
-    return inputs
-
-
-def _show_plan(given: Session, submission: Submission, inputs: Inputs, *, may_upload: bool, json: bool) -> int:
-    """The exit code: 3 where the submit would stop for a missing input."""
-    from jit_render.cli.output import note, say, say_json
-    from jit_render.farm.bringing import lying_here
-    from jit_render.report.plan import plan_json, plan_lines
-
-    if json:
-        say_json(plan_json(submission.plan, inputs, submission.spec))
-    else:
-        for line in plan_lines(submission.plan, inputs, submission.spec):
-            say(line)
-    here = lying_here(given.settings, submission, inputs)
-    if here:
-        note(f"note: {len(here)} of the missing inputs lie on this disk; a submit uploads them.")
-    missing = set(inputs.missing) - (here if may_upload else set())
-    stops = not submission.spec.allow_missing and any(one.stops for one in missing)
-    return MissingInput.exit_code if stops else 0
-
-
-def _warn(inputs: Inputs, *, allow_missing: bool) -> None:
-    """Of inputs that are not there and stop nothing."""
-    from jit_render.cli.output import note
-    from jit_render.report.words import count
-
-    forgiven = [one for one in inputs.missing if allow_missing or not one.stops]
-    if forgiven:
-        some = ", ".join(f"{one.object} ({one.node}.{one.knob})" for one in forgiven[:3])
-        note(f"note: {count(len(forgiven), 'input')} not in the bucket, as {some}: left to the render (see --plan).")
-
-
-def _say_submitted(done: Submitted, *, json: bool) -> None:
-    from jit_render.cli.output import say, say_json
-
-    if json:
-        answer = {"job": done.spec.id, "home": str(done.home), "action": done.action, "frames_there": done.there}
-        say_json({**answer, "message": done.message})
-    else:
-        say(done.message)
-
-
-def _draw(given: Session, done: Submitted, path: Path) -> None:
-    from jit_render.cli.output import note
-    from jit_render.report.sheet import contact_sheet
-
-    drawn = contact_sheet(given.store, done.home, path)
-    note(f"contact sheet: {drawn.path} ({drawn.shown} frames)")
 
 
 def run() -> None:

@@ -16,14 +16,10 @@ def wait(job: Job, *, timeout: Timeout = 0, state: State = "", overrides: Set = 
 
     Exits as the job ended, with 75 when the time is up.
     """
-    from jit_render.cli.finish import finish
+    from jit_render.cli.run_service import wait_for
     from jit_render.cli.session import session, with_state
-    from jit_render.report.follow import follow
-    from jit_render.report.progress import open_display
 
     with session(with_state(overrides or (), state)) as given:
         home = given.job(job)
-        display = open_display(given.clock, quiet=json)
-        status = follow(given.store, home, given.clock, display, timeout_seconds=timeout)
-        exit_code = finish(given.store, home, status, json=json)
+        exit_code = wait_for(given, home, given.engine(home, overrides or ()), timeout=timeout, json=json)
     raise typer.Exit(exit_code)

@@ -11,7 +11,7 @@ from jit_render.model.errors import UsageError
 
 JobUrl = Annotated[str, typer.Option("--job", metavar="JOB", help="URL of the job's folder, or its id.")]
 Task = Annotated[int | None, typer.Option("--task", min=0, help="Which task, counted from 0.")]
-Round = Annotated[int, typer.Option("--round", min=1, help="Instead: a task of this round, as a service's node.")]
+Round = Annotated[int, typer.Option("--round", min=0, help="Instead: a task of this round, as a service's node.")]
 Index = Annotated[int, typer.Option("--index", min=0, help="Of --round: which of its tasks, counted from 0.")]
 Attempt = Annotated[int, typer.Option("--attempt", min=0, help="Make exactly this attempt; 0: the next one.")]
 

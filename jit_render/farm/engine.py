@@ -8,12 +8,17 @@ from typing import Protocol
 from jit_render.farm.control import Log
 from jit_render.farm.status import JobStatus
 from jit_render.model.identity import ObjectUrl
+from jit_render.model.job import JobSpec
 
 
 class Engine(Protocol):
     """Runs ``jit-render work`` for every task of a job until its frames are done or its budgets spent."""
 
     name: str
+
+    def check(self, spec: JobSpec) -> None:
+        """Raises ConfigError for what could not be run here, before anything is stored for it."""
+        ...
 
     def submit(self, home: ObjectUrl) -> None:
         """Have the unfinished tasks of the job run. Trying again (same job, nothing changed) is harmless.

@@ -17,6 +17,7 @@ from jit_render.farm.local_run import LocalRun
 from jit_render.farm.status import JobStatus, StatusFollower
 from jit_render.model.clock import Clock
 from jit_render.model.identity import ObjectUrl
+from jit_render.model.job import JobSpec
 from jit_render.model.settings import Settings
 from jit_render.store import Store
 
@@ -33,6 +34,10 @@ class LocalEngine:
         self._store = store
         self._clock = clock
         self._options = options or LocalOptions()
+        self._followers: dict[ObjectUrl, StatusFollower] = {}
+
+    def check(self, spec: JobSpec) -> None:
+        """Everything can be tried here."""
 
     def submit(self, home: ObjectUrl) -> None:
         """Render until nothing is left to try."""
@@ -49,7 +54,8 @@ class LocalEngine:
         return self.status(home)
 
     def status(self, home: ObjectUrl) -> JobStatus:
-        return StatusFollower(self._store, home, self._clock).refresh()
+        follower = self._followers.setdefault(home, StatusFollower(self._store, home, self._clock))
+        return follower.refresh()
 
     def go_on(self, home: ObjectUrl) -> str | None:  # noqa: ARG002 - the port's
         """Nothing: a run ends when nothing is left to try."""

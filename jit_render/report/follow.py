@@ -16,16 +16,17 @@ from jit_render.store import Store
 LOOK_SECONDS = 2.0
 
 
-def follow(store: Store, home: ObjectUrl, clock: Clock, display: Display, *, timeout_seconds: float = 0) -> JobStatus:
-    """Show the job at `home` until it is over, or for `timeout_seconds` (0: however long). The last look.
+def follow(
+    look: Callable[[], JobStatus], clock: Clock, display: Display, *, timeout_seconds: float = 0
+) -> JobStatus:
+    """Show what `look` finds until the job is over, or for `timeout_seconds` (0: however long). The last look.
 
     Raises JobNotFound.
     """
-    follower = StatusFollower(store, home, clock)
     end = clock.monotonic() + timeout_seconds
     try:
         while True:
-            status = follower.refresh()
+            status = look()
             display.show(status)
             if status.is_over or (timeout_seconds and clock.monotonic() >= end):
                 return status

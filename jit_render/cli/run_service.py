@@ -1,0 +1,72 @@
+"""Giving a job to an engine that is a service: the estimate, the question, the hand-over, the waiting."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from jit_render.model.errors import UsageError
+
+if TYPE_CHECKING:
+    from jit_render.cli.engine_options import Given
+    from jit_render.cli.session import Session
+    from jit_render.farm.engine import Engine
+    from jit_render.farm.status import JobStatus
+    from jit_render.farm.submit import Submission
+    from jit_render.model.identity import ObjectUrl
+    from jit_render.report.progress import Display
+
+
+def ask_before(given: Session, submission: Submission, chosen: Given) -> None:
+    """Say what will run, and go on only if the person wants it. Raises UsageError where nobody can be asked."""
+    from jit_render.cli.output import note
+    from jit_render.farm.engines import open_engine
+    from jit_render.report.words import count
+
+    open_engine(chosen.engine, given.settings, given.store, given.clock).check(submission.spec)
+    gcp = given.settings.gcp
+    tasks = len(submission.spec.tasks())
+    kind = "Spot" if gcp.provisioning == "spot" else "on demand"
+    nodes = min(gcp.nodes, tasks)
+    after = ", on demand where that fails" if gcp.provisioning == "spot" and gcp.fallback == "on-demand" else ""
+    note(f"{count(tasks, 'task')} on up to {count(nodes, 'node')} of {gcp.machine}, {kind}{after}.")
+    if chosen.yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("this costs money and there is no terminal to ask at; say --yes.")
+    typer.confirm("Go on?", abort=True, err=True)
+
+
+def run_service(given: Session, home: ObjectUrl, engine: Engine, *, wait: bool, json: bool) -> int:
+    """Hand the job over; with `wait`, stay until it is over. The exit code."""
+    from jit_render.cli.output import say, say_json
+
+    engine.submit(home)
+    if wait:
+        return wait_for(given, home, engine, json=json)
+    if json:
+        say_json({"job": home.name, "home": str(home), "engine": engine.name})
+    else:
+        say(f"{home.name} is with {engine.name}; jit-render wait {home.name} shows its progress.")
+    return 0
+
+
+def wait_for(given: Session, home: ObjectUrl, engine: Engine, *, timeout: float = 0, json: bool = False) -> int:
+    """Show the job until it is over, going on with what the machines failed. The exit code."""
+    from jit_render.cli.finish import finish
+    from jit_render.report.follow import follow
+    from jit_render.report.progress import open_display
+
+    display = open_display(given.clock, quiet=json)
+    status = follow(lambda: _look(engine, home, display), given.clock, display, timeout_seconds=timeout)
+    return finish(given.store, home, status, json=json)
+
+
+def _look(engine: Engine, home: ObjectUrl, display: Display) -> JobStatus:
+    status = engine.status(home)
+    if status.state == "failed" and (said := engine.go_on(home)):
+        display.note(said)
+        status = engine.status(home)
+    return status
