@@ -3,8 +3,9 @@
 The cache is made directly (see large_cache.py) and left as a killed agent leaves it: rows without files, files without
 rows, downloads half done. The agent starts as a process of its own. Timed: from the start of the process to its first
 hello, and to its first answer with a path. While it brings index and disk together in the background it is asked for
-cached objects all the time, so that an answer that has to wait for that is seen. Memory is the
-kernel's high-water mark. Nothing in the page cache is dropped: after a kill it is all there; after a reboot the disk's own latency comes on top.
+cached objects all the time, so that an answer that has to wait for that is seen. Memory is the kernel's high-water
+mark. Nothing in the page cache is dropped: after a kill it is all there; after a reboot the disk's own latency comes on
+top.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ without the removing: a client that lost its agent in the middle of a frame open
 agent, and what has been written in between must stay. For the same reason every verb may be sent twice.
 What has been begun for the same Write and the same outputs and is not yet published stays, too: a movie grows.
 
-Publish answers once its outputs survive a kill of everything on the node, and waits while the spool is over its limit.
+Publish answers once its outputs survive a kill of every process on the node, and waits while the spool is over its limit.
 An output that was not written is left out of `published`; one that is incomplete is the error OutputInvalid, and then
 nothing of the request is taken. When an earlier output of the attempt cannot be uploaded, that is the error of
 the next publish, once in each session; what that publish brought is safe all the same. Drain waits for the attempt's

@@ -8,7 +8,7 @@ is a *session*, and what a session has been given stays where it is until its fr
     launch       who needs an agent, and there is one           __main__, server   its life: listen, drain, leave
     connection   bytes ↔ requests, whose connection it is       session            the verbs, scopes of leases
     resolve      a name → a file here, absent, unmapped, failed jobs, siblings     specs; neighbours of a missing frame
-    outputs      write leases; a finished file → the spool      spool              entries that survive a kill
+    outputs      write leases; a finished file → the spool      spool, entry       entries that survive a kill
     uploads      spool → bucket → commit record → cache         commit             the record of a frame
     attempts     what each attempt has used and committed       metrics            the same for Prometheus
 

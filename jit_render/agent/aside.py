@@ -16,8 +16,9 @@ from typing import TypeVar
 
 from jit_render.agent.attempts import Ledger, UploadFailure
 from jit_render.agent.commit import is_committed
+from jit_render.agent.entry import Entry
 from jit_render.agent.outputs import is_link_to
-from jit_render.agent.spool import Entry, Spool
+from jit_render.agent.spool import Spool
 from jit_render.cache import ViewTree
 from jit_render.model.errors import JitRenderError
 from jit_render.store.port import Store
@@ -48,13 +49,17 @@ class Aside:
                 await self._in_thread(lambda: self._spool.remove(entry))
                 return
             LOG.error("%s: %s: %s; kept in %s", entry.files[0].url, error.kind, error, self._spool.failed)
-            failures = [UploadFailure(str(file.url), error.kind, str(error)) for file in entry.files]
-            self._ledger.of(entry.attempt).failed.extend(failures)
-            self.count += 1
+            self._tell(entry, error)
             await self._in_thread(lambda: self._spool.fail(entry, error))
             self._entries[entry.name] = entry
         except OSError as problem:
             LOG.error("%s: cannot be put aside: %s", entry.files[0].url, problem)  # noqa: TRY400 - one line tells it
+
+    def drop(self, entry: Entry, error: JitRenderError) -> None:
+        """The bytes of `entry` are lost for the reason `error`; its attempt is told."""
+        self._hide(entry)
+        LOG.error("%s: %s: %s", entry.files[0].url, error.kind, error)
+        self._tell(entry, error)
 
     async def forget(self, committed: Entry) -> None:
         """What was put aside of the frames that are `committed` now is of no use."""
@@ -64,6 +69,11 @@ class Aside:
                 del self._entries[entry.name]
                 with contextlib.suppress(OSError):  # the next agent will find the same
                     await self._in_thread(partial(self._spool.forget, entry))
+
+    def _tell(self, entry: Entry, error: JitRenderError) -> None:
+        failures = [UploadFailure(str(file.url), error.kind, str(error)) for file in entry.files]
+        self._ledger.of(entry.attempt).failed.extend(failures)
+        self.count += 1
 
     def _hide(self, entry: Entry) -> None:
         """Nobody on this node shall read what will not be in the bucket."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jit_render.agent.spool import Entry, ReadBack
+from jit_render.agent.entry import Entry, ReadBack
 from jit_render.model.errors import ObjectNotFound, PreconditionFailed
 from jit_render.model.identity import ObjectInfo, ObjectUrl
 from jit_render.store.crc import Crc32c

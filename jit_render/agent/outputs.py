@@ -2,7 +2,8 @@
 
 A frame's outputs are real files at their places in the job's view until they are published. Publishing
 checks that each is whole, takes it into the spool (see spool.py), and only then answers: from that
-moment a kill of anything on this node costs nothing. The place then holds a symlink, so that a later Read
+moment a kill of any process on this node costs nothing. It touches no pixels: the renderer waits for it. The place then
+holds a symlink, so that a later Read
 of this job's own output finds it with no special case.
 
 A write lease belongs to a connection and covers one place of one job. It keeps a second process from writing
@@ -24,8 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jit_render.agent.attempts import AttemptKey
+from jit_render.agent.entry import UNSEALED, Entry, ReadBack, SpoolFile
 from jit_render.agent.jobs import Job
-from jit_render.agent.spool import Entry, ReadBack, Spool, SpoolFile
+from jit_render.agent.spool import Spool
 from jit_render.model.errors import (
     CacheError,
     HostilePath,
@@ -37,7 +39,6 @@ from jit_render.model.errors import (
 )
 from jit_render.model.exr import EXTENSIONS, check_exr
 from jit_render.model.identity import ObjectUrl
-from jit_render.store.crc import crc32c_of_file
 
 LOG = logging.getLogger(__name__)
 
@@ -129,7 +130,7 @@ class Outputs:
                 del self._leases[key]
 
     async def publish(self, job: Job, session: int, publication: Publication) -> list[Entry]:
-        """Take every finished output into the spool, durably; one entry per group of files committed together.
+        """Take every finished output into the spool; one entry per group of files committed together.
 
         Raises OutputInvalid before anything is taken, OutputBusy, DiskFull, CacheError.
         """
@@ -196,8 +197,8 @@ def _draft(publication: Publication, group: _Group, places: dict[ObjectUrl, Path
     files = []
     for url in group.urls:
         views = tuple(dict.fromkeys(view for view, other in group.pairs if other == url))
-        crc32c = _checked(url, places[url])
-        files.append(SpoolFile(url, places[url], places[url].stat().st_size, crc32c, views))
+        _check(url, places[url])
+        files.append(SpoolFile(url, places[url], places[url].stat().st_size, UNSEALED, views))
     return Entry(
         name="",
         attempt=publication.attempt,
@@ -212,12 +213,11 @@ def _draft(publication: Publication, group: _Group, places: dict[ObjectUrl, Path
     )
 
 
-def _checked(url: ObjectUrl, place: Path) -> int:
-    """The crc32c of a whole output. Raises OutputInvalid."""
+def _check(url: ObjectUrl, place: Path) -> None:
+    """Raises OutputInvalid for an output that is not whole."""
     if not _is_file(place):
         raise OutputInvalid(f"{url} was not written though files of the same frame were; render the frame again.")
     check_whole(place)
-    return crc32c_of_file(place)
 
 
 def check_whole(place: Path) -> None:

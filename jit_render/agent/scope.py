@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from jit_render.agent.ahead import Ahead
 from jit_render.agent.attempts import Tally
-from jit_render.agent.spool import ReadBack
+from jit_render.agent.entry import ReadBack
 from jit_render.model.identity import ObjectInfo, ObjectUrl
 from jit_render.store.port import ABSENT
 

@@ -16,12 +16,12 @@ from jit_render.agent.ahead import Ahead
 from jit_render.agent.answers import Answer
 from jit_render.agent.attempts import AttemptKey, UploadFailure
 from jit_render.agent.commit import check_keys
+from jit_render.agent.entry import Entry
 from jit_render.agent.fields import Message
 from jit_render.agent.jobs import Job
 from jit_render.agent.outputs import Output, Publication, locate_outputs
 from jit_render.agent.resolve import Asker
 from jit_render.agent.scope import Scope, read_in
-from jit_render.agent.spool import Entry
 from jit_render.model.errors import ProtocolError, from_kind
 from jit_render.model.identity import ObjectUrl
 

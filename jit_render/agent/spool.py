@@ -6,10 +6,15 @@
           <entry>.json             what they are; an entry exists exactly when this file does
           failed/                  the same two, for what cannot be uploaded before somebody changes something
 
-An entry comes to be in this order: a hard link of each output (the output stays at its place in the view, so a kill
-loses nothing), fsync, the JSON under a temporary name, fsync, rename, fsync of the folder. It ends by the removal of
-the JSON, then of the bytes. So after a kill: a folder without JSON never was an entry and goes, and bytes that a
-JSON names are whole. What had failed is tried once more by each new agent, for `FAILED_DAYS` (decision 0014).
+An entry comes to be in two steps (decision 0060). It is *taken*, in microseconds, for a renderer waits: a hard link of
+each output (the output stays at its place in the view, so a kill loses nothing), then the JSON, under a temporary name
+and renamed. That survives a kill of every process, for the kernel has the bytes. Then it is *sealed*, for power may
+fail: the crc32c of each file, fsync of files and folders, and the JSON anew with the checksums, fsync, rename, fsync.
+Only sealed entries are uploaded. It ends by the removal of the JSON, then of the bytes.
+
+So after a kill: a folder without JSON never was an entry and goes, and bytes that a JSON names are whole; after another
+boot that holds for sealed entries only, and the others go: their frames have no commit record and are rendered again.
+What had failed is tried once more by each new agent, for `FAILED_DAYS` (decision 0014).
 """
 
 from __future__ import annotations
@@ -23,138 +28,26 @@ import secrets
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from jit_render.agent.attempts import AttemptKey, CommitTuple
+from jit_render.agent.entry import Entry, SpoolFile
+from jit_render.cache.layout import this_boot
 from jit_render.model.errors import CacheError, DiskFull, JitRenderError
-from jit_render.model.identity import ObjectUrl
-from jit_render.store.port import ABSENT
+from jit_render.store.crc import crc32c_of_file
+
+__all__ = ["Entry", "Spool", "SpoolFile"]
 
 LOG = logging.getLogger(__name__)
 _SUFFIX = ".json"
 FAILED_DAYS = 30  # a month is time enough to give a permission, or to copy the pixels from the node
 
 
-@dataclass(slots=True)
-class SpoolFile:
-    """One output."""
-
-    url: ObjectUrl
-    path: Path
-    size_bytes: int
-    crc32c: int
-    views: tuple[str, ...]
-    """The views it holds."""
-    session: str | None = None
-    """Where an interrupted upload goes on, and `condition`, the precondition it was begun with."""
-    condition: str = ABSENT
-
-
-@dataclass(frozen=True, slots=True)
-class ReadBack:
-    """An output of the job that one of its own frames read before it was in the bucket, known by its bytes."""
-
-    url: ObjectUrl
-    size_bytes: int
-    crc32c: int
-
-
-@dataclass(slots=True)
-class Entry:
-    """Files that are committed together: when all are in the bucket, each of `views` is done for each of `frames`."""
-
-    name: str
-    attempt: AttemptKey
-    write: str
-    frames: tuple[int, ...]
-    views: tuple[str, ...]
-    files: list[SpoolFile]
-    inputs: list[tuple[str, str]] = field(default_factory=list)
-    """(URL, generation) of what was read for it, or found absent; `own` is what had no version yet."""
-    own: list[ReadBack] = field(default_factory=list)
-    render_seconds: float = 0.0
-    host: str = ""
-
-    @property
-    def job_id(self) -> str:
-        return ObjectUrl.parse(self.attempt.job).name
-
-    @property
-    def urls(self) -> set[ObjectUrl]:
-        return {file.url for file in self.files}
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(file.size_bytes for file in self.files)
-
-    @property
-    def keys(self) -> list[CommitTuple]:
-        return [(self.write, view, frame) for frame in self.frames for view in self.views]
-
-    def as_json(self, folder: Path, failure: JitRenderError | None = None) -> dict[str, Any]:
-        return {
-            "version": 1,
-            "job": self.attempt.job,
-            "task": self.attempt.task,
-            "attempt": self.attempt.attempt,
-            "write": self.write,
-            "frames": self.frames,
-            "views": self.views,
-            "inputs": self.inputs,
-            "own": [[str(one.url), one.size_bytes, one.crc32c] for one in self.own],
-            "render_seconds": self.render_seconds,
-            "host": self.host,
-            "files": [
-                {
-                    "url": str(file.url),
-                    "path": str(file.path.relative_to(folder)),
-                    "size_bytes": file.size_bytes,
-                    "crc32c": file.crc32c,
-                    "views": file.views,
-                    "session": file.session,
-                    "condition": file.condition,
-                }
-                for file in self.files
-            ],
-            "failure": None if failure is None else {"kind": failure.kind, "message": str(failure)},
-        }
-
-    @classmethod
-    def from_json(cls, name: str, data: dict[str, Any], folder: Path) -> Entry:
-        """Raises KeyError, TypeError, ValueError, HostilePath for what is no entry."""
-        files = [
-            SpoolFile(
-                url=ObjectUrl.parse(file["url"]),
-                path=folder / file["path"],
-                size_bytes=int(file["size_bytes"]),
-                crc32c=int(file["crc32c"]),
-                views=tuple(file["views"]),
-                session=file["session"],
-                condition=file["condition"],
-            )
-            for file in data["files"]
-        ]
-        return cls(
-            name=name,
-            attempt=AttemptKey(str(data["job"]), int(data["task"]), int(data["attempt"])),
-            write=str(data["write"]),
-            frames=tuple(int(frame) for frame in data["frames"]),
-            views=tuple(data["views"]),
-            files=files,
-            inputs=[(url, generation) for url, generation in data["inputs"]],
-            own=[ReadBack(ObjectUrl.parse(url), int(size), int(crc)) for url, size, crc in data.get("own", ())],
-            render_seconds=float(data["render_seconds"]),
-            host=str(data["host"]),
-        )
-
-
 class Spool:
     """The folder. Methods that touch many bytes say so; they may run in any thread, one per entry at a time."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, boot: str | None = None) -> None:
         self.folder = folder
+        self._boot = boot or this_boot()
         self.failed = folder / "failed"
         self.failed.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.discarded = 0
@@ -185,7 +78,11 @@ class Spool:
     def _load(self, path: Path) -> Entry | None:
         name = path.name.removesuffix(_SUFFIX)
         try:
-            entry = Entry.from_json(name, json.loads(path.read_bytes()), self.folder / name)
+            data = json.loads(path.read_bytes())
+            entry = Entry.from_json(name, data, self.folder / name)
+            if not entry.is_sealed and data["boot"] != self._boot:
+                LOG.warning("%s was not safe on the disk yet when the machine went down; render it again", path)
+                return None
             lost = [file for file in entry.files if file.path.stat().st_size != file.size_bytes]
         except (KeyError, TypeError, ValueError, OSError, JitRenderError) as error:
             LOG.warning("spool entry %s cannot be used and is dropped: %s", path, error)
@@ -203,7 +100,7 @@ class Spool:
             path.unlink(missing_ok=True)
 
     def add(self, entry: Entry, outputs: Sequence[Path]) -> None:
-        """Make `entry` durable; its files' bytes are at `outputs` and stay there. In a thread.
+        """Take `entry`, so that it survives a kill; its files' bytes are at `outputs` and stay there. In a thread.
 
         Gives the entry its name and each file its path in the spool. Raises DiskFull, CacheError.
         """
@@ -216,33 +113,55 @@ class Spool:
                 file.path = place / file.url.name
                 os.link(output, file.path)
                 file.path.chmod(0o400)  # nobody writes through the link that will stand at the output's place
+            self._write(entry)
+        except OSError as error:
+            self.remove_quietly(entry)
+            raise self._not_kept(entry, error) from error
+
+    def seal(self, entry: Entry) -> None:
+        """Make `entry` survive a loss of power, with the crc32c of each file. In a thread.
+
+        What cannot be sealed is removed: nobody can tell any more what its bytes should be. Raises DiskFull,
+        CacheError.
+        """
+        try:
+            for file in entry.files:
+                value = crc32c_of_file(file.path)
                 _sync(file.path)
-                _sync(place)
-            _sync(folder)
+                _sync(file.path.parent)
+                file.crc32c = value
+            _sync(self.folder / entry.name)
             self.save(entry)
         except OSError as error:
             self.remove_quietly(entry)
-            full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-            raise (DiskFull if full else CacheError)(
-                f"{entry.files[0].url}: its bytes cannot be kept in {folder} until they are uploaded "
-                f"({error.strerror}); {'free space on' if full else 'look after'} the cache's disk."
-            ) from error
+            raise self._not_kept(entry, error) from error
+
+    def _not_kept(self, entry: Entry, error: OSError) -> JitRenderError:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        return (DiskFull if full else CacheError)(
+            f"{entry.files[0].url}: its bytes cannot be kept in {self.folder / entry.name} until they are uploaded "
+            f"({error.strerror}); {'free space on' if full else 'look after'} the cache's disk."
+        )
 
     def save(self, entry: Entry, failure: JitRenderError | None = None) -> None:
         """Write the entry's JSON anew, durably. In a thread."""
+        self._write(entry, failure, durably=True)
+        _sync(self.folder)
+
+    def _write(self, entry: Entry, failure: JitRenderError | None = None, *, durably: bool = False) -> None:
         path = self.folder / f"{entry.name}{_SUFFIX}"
         temporary = path.with_suffix(".part")
         try:
             with temporary.open("wb") as file:
-                file.write(json.dumps(entry.as_json(self.folder / entry.name, failure)).encode())
+                file.write(json.dumps(entry.as_json(self.folder / entry.name, self._boot, failure)).encode())
                 file.flush()
-                os.fsync(file.fileno())
+                if durably:
+                    os.fsync(file.fileno())
             temporary.rename(path)
         except OSError:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
-        _sync(self.folder)
 
     def twin(self, entry: Entry) -> Path:
         """A name beside the entry for one more link to its bytes; swept by `recover`."""

@@ -1,4 +1,4 @@
-"""From the spool to the bucket: upload, verify, commit, hand over to the cache.
+"""From the spool to the bucket: seal, upload, verify, commit, hand over to the cache.
 
 What an upload does when something is there already is in `winning.py`. Then the commit records are created, each only
 if it does not exist. So whatever is killed, repeated or raced, each frame has one record, and the record names a
@@ -18,12 +18,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from jit_render.agent.answers import as_known
 from jit_render.agent.aside import Aside
 from jit_render.agent.attempts import Ledger
 from jit_render.agent.commit import commit
+from jit_render.agent.entry import Entry, SpoolFile
 from jit_render.agent.outputs import is_link_to
 from jit_render.agent.settings import AgentSettings
-from jit_render.agent.spool import Entry, Spool, SpoolFile
+from jit_render.agent.spool import Spool
 from jit_render.agent.winning import bring_to_bucket, is_same
 from jit_render.cache import NodeCache
 from jit_render.model.clock import Clock
@@ -33,6 +35,7 @@ from jit_render.store.port import Store
 
 LOG = logging.getLogger(__name__)
 MOST_REMEMBERED = 100_000
+SEALERS = 2
 
 _T = TypeVar("_T")
 
@@ -43,6 +46,8 @@ class _Pending:
     readers: dict[ObjectUrl, set[str]] = field(default_factory=dict)
     """Holders in the cache that were given the spooled file; they get a lease when it moves on."""
     running: bool = False
+    sealed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set, too, when it could not be sealed and is gone."""
 
 
 class Uploads:
@@ -58,6 +63,7 @@ class Uploads:
         self._ledger = ledger
         self._clock = clock
         self._threads = ThreadPoolExecutor(settings.cache.uploaders, "upload")
+        self._sealers = ThreadPoolExecutor(SEALERS, "seal")  # of their own: a line that is slow must not hold them up
         self._slots = asyncio.Semaphore(settings.cache.uploaders)
         self._pending: dict[str, _Pending] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -83,7 +89,7 @@ class Uploads:
         return sum(pending.running for pending in self._pending.values())
 
     def add(self, entry: Entry) -> None:
-        """Begin to bring `entry`, which is durable, to the bucket."""
+        """Begin to bring `entry`, which the spool has taken, to the bucket."""
         self._pending[entry.name] = _Pending(entry)
         self.spooled_bytes += entry.size_bytes
         for file in entry.files:
@@ -99,6 +105,12 @@ class Uploads:
                 if file.url == url and pending.entry.attempt.job == job:
                     return file
         return None
+
+    async def wait_for_seal(self, file: SpoolFile) -> None:
+        """Return once the crc32c of `file` is known, or `file` is gone."""
+        for pending in list(self._pending.values()):
+            if any(other is file for other in pending.entry.files):
+                await pending.sealed.wait()
 
     def lease(self, file: SpoolFile, holder: str) -> None:
         """`holder` reads `file`; it keeps it when it moves from the spool into the cache."""
@@ -130,6 +142,7 @@ class Uploads:
         for task in self._tasks:
             task.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._sealers.shutdown(wait=False, cancel_futures=True)
 
     def _remember(self, job: str, url: ObjectUrl) -> None:
         self._published[(job, url)] = None
@@ -139,6 +152,8 @@ class Uploads:
     async def _bring(self, pending: _Pending) -> None:
         entry = pending.entry
         wait = self._settings.retry_seconds
+        if not await self._seal(pending):
+            return
         while True:
             try:
                 stored = await self._upload_and_commit(entry)
@@ -158,6 +173,20 @@ class Uploads:
             self.retries += 1
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, keeps no secret
             wait = min(wait * 2, self._settings.retry_limit_seconds)
+
+    async def _seal(self, pending: _Pending) -> bool:
+        """Whether the entry is sealed. One that cannot be is gone, and its attempt is told."""
+        entry = pending.entry
+        try:
+            if not entry.is_sealed:
+                await asyncio.get_running_loop().run_in_executor(self._sealers, self._spool.seal, entry)
+        except (JitRenderError, OSError) as error:
+            self._aside.drop(entry, as_known(error))
+            self._end(entry)
+            return False
+        finally:
+            pending.sealed.set()
+        return True
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

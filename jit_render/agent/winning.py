@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from jit_render.agent.commit import find, is_committed
-from jit_render.agent.spool import Entry, SpoolFile
+from jit_render.agent.entry import Entry, SpoolFile
 from jit_render.model.errors import CacheError, ChecksumMismatch, PreconditionFailed
 from jit_render.model.identity import ObjectInfo
 from jit_render.store.crc import crc32c_of_file

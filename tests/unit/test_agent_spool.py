@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -10,17 +12,19 @@ from pathlib import Path
 import pytest
 
 from jit_render.agent.attempts import AttemptKey
-from jit_render.agent.spool import Entry, Spool, SpoolFile
-from jit_render.model.errors import CacheError, PermissionDenied
+from jit_render.agent.entry import UNSEALED, Entry, SpoolFile
+from jit_render.agent.spool import Spool
+from jit_render.model.errors import CacheError, DiskFull, PermissionDenied
 from jit_render.model.identity import ObjectUrl
+from jit_render.store.crc import crc32c_of_bytes
 
 
-def entry(*outputs: Path) -> Entry:
+def entry(*outputs: Path, crc32c: int = 7) -> Entry:
     files = [
         SpoolFile(
-            ObjectUrl.parse(f"gs://b/{output.parent.name}/{output.name}"), output, output.stat().st_size, 7, ("main",)
+            ObjectUrl.parse(f"gs://b/{path.parent.name}/{path.name}"), path, path.stat().st_size, crc32c, ("main",)
         )
-        for output in outputs
+        for path in outputs
     ]
     key = AttemptKey("gs://state/jobs/j", 3, 1)
     return Entry("", key, "Write1", (1, 2), ("main",), files, inputs=[("gs://b/in", "5")], render_seconds=1.5, host="h")
@@ -52,6 +56,44 @@ def test_an_entry_comes_back_as_it_was(spool: Spool, output: Path) -> None:
     assert found.keys == [("Write1", "main", 1), ("Write1", "main", 2)]
     assert found.job_id == "j"
     assert output.read_bytes() == b"pixels"
+
+
+def test_what_was_taken_and_not_sealed_is_sealed_by_the_next_agent(spool: Spool, output: Path) -> None:
+    spool.add(entry(output, crc32c=UNSEALED), [output])
+
+    (found,) = Spool(spool.folder).recover()
+    assert not found.is_sealed
+    spool.seal(found)
+
+    (again,) = Spool(spool.folder).recover()
+    assert again.files[0].crc32c == crc32c_of_bytes(b"pixels")
+
+
+def test_after_a_loss_of_power_only_sealed_entries_are_believed(spool: Spool, output: Path) -> None:
+    sealed = entry(output, crc32c=UNSEALED)
+    spool.add(sealed, [output])
+    spool.seal(sealed)
+    spool.add(entry(output, crc32c=UNSEALED), [output])
+
+    found = Spool(spool.folder, boot="another").recover()
+
+    assert [one.name for one in found] == [sealed.name]
+    assert {path.name for path in spool.folder.iterdir()} == {"failed", sealed.name, f"{sealed.name}.json"}
+
+
+def test_what_cannot_be_sealed_is_removed(spool: Spool, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = entry(output, crc32c=UNSEALED)
+    spool.add(taken, [output])
+
+    def full(_descriptor: int) -> None:  # only a disk that allocates late can do this
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DiskFull, match=r"a\.0001\.exr: its bytes cannot be kept"):
+        spool.seal(taken)
+    monkeypatch.undo()
+
+    assert not list(spool.folder.glob(f"{taken.name}*"))
 
 
 def test_entries_come_back_oldest_first(spool: Spool, output: Path) -> None:
