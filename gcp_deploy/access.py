@@ -60,11 +60,13 @@ class Cloud:
         from google.auth.exceptions import GoogleAuthError
 
         if self.gcp.compute_endpoint:
-            return AnonymousCredentials()
+            return AnonymousCredentials()  # type: ignore[no-untyped-call]  # google-auth is typed in part
         try:
             return google.auth.default(scopes=[_SCOPE])[0]
         except GoogleAuthError as error:
-            raise CloudDenied(f"no credentials of Google Cloud: {error}. gcloud auth application-default login") from None
+            raise CloudDenied(
+                f"no credentials of Google Cloud: {error}. gcloud auth application-default login"
+            ) from None
 
     def rest(
         self,
@@ -113,7 +115,7 @@ class Cloud:
     def _session(self) -> Any:
         from google.auth.transport.requests import AuthorizedSession
 
-        return AuthorizedSession(self.credentials)
+        return AuthorizedSession(self.credentials)  # type: ignore[no-untyped-call]  # google-auth is typed in part
 
     def compute(self, kind: str) -> Any:
         """The client of one collection, like ``Networks``."""

@@ -12,7 +12,7 @@ The nodes' account, by place:
 ``objectViewer`` stands beside ``objectUser`` without a condition because listing is asked of the bucket, whose
 name no condition on object names fits: under a condition alone every list would be refused (decision 0045).
 
-Submitters (``gcp.submitters``) get ``batch.jobsEditor`` on the project and ``iam.serviceAccountUser`` on that one account.
+Submitters (``gcp.submitters``) get ``batch.jobsEditor`` on the project and ``iam.serviceAccountUser`` on that account.
 """
 
 from __future__ import annotations
@@ -154,7 +154,9 @@ def _bucket_grants(cloud: Cloud, node: str) -> dict[str, list[Grant]]:
     if gcp.outputs and not writable[gcp.outputs]:
         writable[gcp.outputs].append("")
     if gcp.state:
-        writable[gcp.state] += [JOBS, SCRATCH]
+        folder = cloud.settings.job.state.removeprefix(f"gs://{gcp.state}").strip("/")
+        folder = "" if "://" in folder or not folder else f"{folder}/"
+        writable[gcp.state] += [f"{folder}{JOBS}", SCRATCH]
     if gcp.nuke:
         writable.setdefault(ObjectUrl.parse(gcp.nuke).root.removeprefix("gs://"), [])
     return {
@@ -166,9 +168,11 @@ def _bucket_grants(cloud: Cloud, node: str) -> dict[str, list[Grant]]:
 def _writes(bucket: str, prefixes: list[str], node: str) -> Grant:
     """`objectUser` below `prefixes`; "" is the whole bucket, still objects only."""
     begin = f"projects/_/buckets/{bucket}/objects/"
-    shortest = [each for each in dict.fromkeys(sorted(prefixes)) if not any(
-        each != other and each.startswith(other) for other in prefixes
-    )]
+    shortest = [
+        each
+        for each in dict.fromkeys(sorted(prefixes))
+        if not any(each != other and each.startswith(other) for other in prefixes)
+    ]
     expression = " || ".join(f"resource.name.startsWith({_quoted(begin + prefix)})" for prefix in shortest)
     title = f"below {', '.join(prefix or 'the root' for prefix in shortest)}"
     return Grant(_WRITE, node, title[:100], expression)

@@ -109,9 +109,7 @@ def bucket_parts(cloud: Cloud) -> Iterator[BucketPart]:
     gcp = cloud.gcp
     for name in dict.fromkeys(name for name in (gcp.assets, gcp.outputs, gcp.state) if name):
         is_state = name == gcp.state and name not in {gcp.assets, gcp.outputs}
-        yield BucketPart(
-            cloud, name, keeps_deleted=0 if is_state else _WEEK_SECONDS, scratch=name == gcp.state
-        )
+        yield BucketPart(cloud, name, keeps_deleted=0 if is_state else _WEEK_SECONDS, scratch=name == gcp.state)
 
 
 def _shown(bucket: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from jit_render.model.errors import ConfigError
 from jit_render.model.identity import ObjectUrl
 from jit_render.model.settings import GcpSettings
 
-# The deployment's name begins others': a service account's id (at most 30 letters, `-node` of them ours) is the shortest.
+# It begins other names; the shortest of them is a service account's id: at most 30 letters, and `-node` is ours.
 _NAME = re.compile(r"^[a-z](?:[-a-z0-9]{0,20}[a-z0-9])?$")
 _PROJECT = re.compile(r"^(?:[a-z0-9.-]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]$")
 _BUCKET = re.compile(r"^[a-z0-9](?:[a-z0-9._-]{1,61})[a-z0-9]$")
@@ -44,7 +44,9 @@ def check_bucket(name: str, where: str) -> None:
     """Raises ConfigError for what Cloud Storage takes as no bucket's name."""
     _need(_BUCKET, name, where, "3 to 63 of a-z, 0-9, -, _ and ., without gs://")
     if name.startswith("goog") or "google" in name or ".." in name:
-        raise ConfigError(f"{where}: {name!r} is refused by Cloud Storage (it begins with goog or holds google or '..').")
+        raise ConfigError(
+            f"{where}: {name!r} is refused by Cloud Storage (it begins with goog or holds google or '..')."
+        )
 
 
 def _need(pattern: re.Pattern[str], text: str, where: str, how: str) -> None:

@@ -38,10 +38,12 @@ class Grant:
     def fits(self, binding: Mapping[str, Any]) -> bool:
         """Whether `binding` is of this role under this very condition."""
         condition = binding.get("condition") or {}
-        return binding["role"] == self.role and condition.get("expression", "") == self.expression
+        return bool(binding["role"] == self.role and condition.get("expression", "") == self.expression)
 
     def __str__(self) -> str:
-        return f"{self.role} for {self.member}" + (f" if {self.title}" if self.title else "")
+        who = self.member.partition(":")[2]
+        short = who.partition("@")[0] if self.member.startswith("serviceAccount:") else who
+        return f"{self.role} for {short}" + (f", {self.title}" if self.title else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,8 @@ def bucket_place(cloud: Cloud, name: str) -> Place:
         from google.api_core.iam import Policy
 
         with translated(f"gs://{name}"):
-            cloud.buckets.bucket(name).set_iam_policy(Policy.from_api_repr(policy), retry=None)
+            spelled = Policy.from_api_repr(policy)  # type: ignore[no-untyped-call]  # google-api-core is typed in part
+            cloud.buckets.bucket(name).set_iam_policy(spelled, retry=None)
 
     return Place(f"gs://{name}", read, write)
 
@@ -151,7 +154,9 @@ def _change(cloud: Cloud, place: Place, edit: Callable[[Json], bool]) -> bool:
         except CloudConflict:
             conflicts += 1
             if conflicts == _TRIES:
-                raise error_of(409, place.name, "its policy keeps being changed by somebody else; run it again") from None
+                raise error_of(
+                    409, place.name, "its policy keeps being changed by somebody else; run it again"
+                ) from None
         except CloudError as error:
             # A service account that was just made is not known everywhere at once.
             if "does not exist" not in str(error) or cloud.clock.monotonic() > deadline:

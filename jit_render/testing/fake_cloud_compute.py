@@ -246,7 +246,8 @@ class Compute:
         if not place.startswith("regions/") or name not in self.regions:
             raise ApiError(404, "notFound", f"The resource 'projects/{self._project}/{place}' was not found")
         quotas = [{"metric": metric, "limit": limit, "usage": 0.0} for metric, limit in self.quotas.items()]
-        return {"name": name, "status": "UP", "quotas": quotas}
+        zones = [f"projects/{self._project}/zones/{name}-{letter}" for letter in "abc"]
+        return {"name": name, "status": "UP", "quotas": quotas, "zones": zones}
 
     def _of_family(self, project: str, family: str) -> Json:
         if project == self._project:

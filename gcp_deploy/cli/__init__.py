@@ -1,0 +1,1 @@
+"""The commands of jit-deploy: parse, call, print. No logic."""
