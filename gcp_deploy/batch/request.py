@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from gcp_deploy.accounts import own_account
 from gcp_deploy.batch.labels import job_labels
 from gcp_deploy.batch.machines import check_local_ssds, cores_of
 from jit_render.farm.outcome import TRY_AGAIN
@@ -128,33 +129,35 @@ def _allocation(gcp: GcpSettings, labels: dict[str, str]) -> dict[str, Any]:
     policy: dict[str, Any] = {
         "machineType": gcp.machine,
         "provisioningModel": "SPOT" if gcp.provisioning == "spot" else "STANDARD",
-        "bootDisk": {"type": "pd-balanced", "sizeGb": str(BOOT_DISK_GB)},
+        "bootDisk": {
+            "type": "pd-balanced",
+            "sizeGb": str(BOOT_DISK_GB),
+            "image": _full(gcp.image or f"family/{gcp.name}", f"projects/{gcp.project}/global/images"),
+        },
     }
-    if gcp.image:
-        policy["bootDisk"]["image"] = _full(gcp.image, f"projects/{gcp.project}/global/images")
     if gcp.local_ssds:
         disk = {"type": "local-ssd", "sizeGb": str(gcp.local_ssds * LOCAL_SSD_GB)}
         policy["disks"] = [{"newDisk": disk, "deviceName": "cache"}]
     zones = [f"zones/{zone}" for zone in gcp.zones]
-    allocation: dict[str, Any] = {
+    return {
         "location": {"allowedLocations": zones or [f"regions/{gcp.region}"]},
         "instances": [{"policy": policy}],
         "labels": labels,
         "network": {"networkInterfaces": [_interface(gcp)]},
+        "serviceAccount": {"email": gcp.account or own_account(gcp)},
     }
-    if gcp.account:
-        allocation["serviceAccount"] = {"email": gcp.account}
-    return allocation
 
 
 def _interface(gcp: GcpSettings) -> dict[str, Any]:
-    interface: dict[str, Any] = {"noExternalIpAddress": True}
-    if gcp.network:
-        interface["network"] = _full(gcp.network, f"projects/{gcp.project}/global/networks")
-    if gcp.subnetwork:
-        interface["subnetwork"] = _full(gcp.subnetwork, f"projects/{gcp.project}/regions/{gcp.region}/subnetworks")
-    return interface
+    """The studio's own network, or the one that `jit-deploy up` makes."""
+    subnetwork = gcp.subnetwork or f"{gcp.name}-{gcp.region}"
+    return {
+        "network": _full(gcp.network or gcp.name, f"projects/{gcp.project}/global/networks"),
+        "subnetwork": _full(subnetwork, f"projects/{gcp.project}/regions/{gcp.region}/subnetworks"),
+        "noExternalIpAddress": True,
+    }
 
 
 def _full(name: str, collection: str) -> str:
-    return name if "/" in name else f"{collection}/{name}"
+    """A link; a name (or ``family/name``) is one of this project's."""
+    return name if name.removeprefix("family/").count("/") else f"{collection}/{name}"

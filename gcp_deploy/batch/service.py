@@ -172,7 +172,7 @@ def as_request(job: Any) -> dict[str, Any]:
 
     found: dict[str, Any] = json.loads(
         batch_v1.Job.to_json(
-            job, use_integers_for_enums=False, including_default_value_fields=False, preserving_proto_field_name=False
+            job, use_integers_for_enums=False, always_print_fields_with_no_presence=False, preserving_proto_field_name=False
         )
     )
     return found

@@ -19,7 +19,7 @@ from jit_render.render import lines
 from jit_render.render.port import Event, Failed, RenderRequest, Verdict
 
 _FOLDER = re.compile(r"^Nuke(\d+)\.(\d+)v(\d+)$")
-_PLACES = ("/usr/local", "/opt", "/opt/foundry", "/opt/Foundry", "/software")
+_PLACES = ("/usr/local", "/opt", "/opt/nuke", "/opt/foundry", "/opt/Foundry", "/software")
 _HOMES = ("NUKE_HOME", "NUKE_ROOT", "NUKE_INSTALL_DIR")
 _MIB = 1024**2
 
