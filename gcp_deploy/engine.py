@@ -25,6 +25,7 @@ from jit_render.farm.engines import give_to
 from jit_render.farm.records import JobReader
 from jit_render.farm.status import JobStatus, StatusFollower
 from jit_render.model.clock import Clock
+from jit_render.model.frames import spell
 from jit_render.model.identity import ObjectUrl
 from jit_render.model.job import JobSpec
 from jit_render.model.settings import Settings
@@ -90,7 +91,7 @@ class BatchEngine:
             gcp = gcp.model_copy(update={"provisioning": "standard"})
         rounds.open(self._settings.model_copy(update={"gcp": gcp}), tasks, last.number + 1)
         kind = "Spot" if gcp.provisioning == "spot" else "on-demand"
-        return f"{home.name}: round {last.number + 1}, {len(tasks)} tasks on {kind} machines."
+        return f"{home.name}: round {last.number + 1}: tasks {spell(tasks)} on {kind} machines."
 
     def cancel(self, home: ObjectUrl) -> None:
         """Stop at the next frame of each task, and have the service start nothing more."""

@@ -13,6 +13,7 @@ import http.client
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
@@ -22,7 +23,7 @@ HOST_VARIABLE = "GCE_METADATA_HOST"  # google-auth's own name for another one
 _PATH = "/computeMetadata/v1/instance/preempted"
 _HANG_SECONDS = 60  # one request; the server answers then with the same value
 _ANSWER_SECONDS = 15.0  # on top of it
-_LONGEST_PAUSE = 10.0
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 
 
 def metadata_host() -> str:
@@ -62,19 +63,22 @@ class NoticeWatch:
                 connection.sock.shutdown(socket.SHUT_RDWR)
 
     def _run(self) -> None:
-        etag, pause = "", 0.5
+        etag, pause = "", _SHORTEST_PAUSE
         while not self._closing.is_set():
+            known, began = etag, time.monotonic()
             try:
-                value, etag = self._read(etag)
+                value, etag = self._read(known)
             except (OSError, http.client.HTTPException):
                 self._drop()
-                self._closing.wait(pause)
-                etag, pause = "", min(2 * pause, _LONGEST_PAUSE)
-                continue
-            pause = 0.5
+                value, etag = "", ""
             if value == "TRUE" and not self._closing.is_set():
                 self._tell()
                 break
+            if etag != known or time.monotonic() - began > 1:
+                pause = _SHORTEST_PAUSE
+            else:  # an error, or an answer that did not wait for a change: not in a circle
+                self._closing.wait(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
         self._drop()
 
     def _read(self, etag: str) -> tuple[str, str]:

@@ -4,7 +4,7 @@ It validates what is asked as the service does (`fake_batch_rules`), runs each t
 machine (`fake_batch_run`) on nodes with a local disk and a metadata server of their own (`fake_batch_node`), retries
 by exit code, and takes nodes away at a given rate. With `nodes=0` jobs stay queued, as without quota.
 
-Side doors for tests: `jobs`, `created` (every CreateJob that made a job), `wait`, `forget`.
+Side doors for tests: `jobs`, `created` (every CreateJob that made a job), `wait`, `end`, `forget`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from google.longrunning import operations_pb2
 from google.protobuf import any_pb2, empty_pb2
 
 from jit_render.testing.fake_batch_rules import Refused, check_request
-from jit_render.testing.fake_batch_run import OVER, FakeTask, JobRun, JobState, Preemption
+from jit_render.testing.fake_batch_run import OVER, FakeTask, JobRun, JobState, Preemption, TaskState
 
-__all__ = ["FakeBatch", "Preemption"]
+__all__ = ["FakeBatch", "JobState", "Preemption"]
 
 REGIONS = {"us-central1": "abcf", "europe-west1": "bcd"}
 _SERVICE = "google.cloud.batch.v1.BatchService"
@@ -75,6 +75,15 @@ class FakeBatch:
             run = self.jobs[name or self.created[-1]]
             assert self._changed.wait_for(lambda: run.state in OVER, seconds), f"{name} is still {run.state.name}"
             return run.state
+
+    def end(self, name: str, state: Any, exit_code: int = 1) -> None:
+        """Have a queued job be over without having run; every task has failed with that code."""
+        run = self.jobs[name]
+        with self._changed:
+            for task in run.tasks:
+                task.move(TaskState.FAILED, f"Task failed with exit code {exit_code}.", exit_code)
+            run.state = state
+            self._changed.notify_all()
 
     def forget(self, name: str) -> None:
         """Delete a job at once, as somebody at the console does."""

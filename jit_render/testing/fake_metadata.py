@@ -131,6 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(403, "Missing required header Metadata-Flavor: Google", "")
         if parts.path == "/":
             return self._send(200, "computeMetadata/\n", "")
+        self.close_connection = self.fake.stopped.is_set()
         found = self.fake.read(parts.path.removeprefix(_BASE), query) if parts.path.startswith(_BASE) else None
         if found is None:
             return self._send(404, "Not Found", "")
