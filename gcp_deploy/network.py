@@ -90,17 +90,17 @@ def owns_network(gcp: GcpSettings) -> bool:
 
 def network_name(cloud: Cloud) -> str:
     """Link of the nodes' network, theirs or ours."""
-    return _link(cloud.gcp.network or f"global/networks/{cloud.gcp.name}", "global/networks")
+    return _link(cloud, cloud.gcp.network or cloud.gcp.name, "global/networks")
 
 
 def subnetwork_name(cloud: Cloud) -> str:
     """Link of the nodes' subnet."""
     region = cloud.gcp.region
-    return _link(cloud.gcp.subnetwork or f"{cloud.gcp.name}-{region}", f"regions/{region}/subnetworks")
+    return _link(cloud, cloud.gcp.subnetwork or f"{cloud.gcp.name}-{region}", f"regions/{region}/subnetworks")
 
 
-def _link(name: str, folder: str) -> str:
-    return name if "/" in name else f"{folder}/{name}"
+def _link(cloud: Cloud, name: str, folder: str) -> str:
+    return name if "/" in name else f"projects/{cloud.project}/{folder}/{name}"
 
 
 def network_parts(cloud: Cloud) -> Iterator[ComputePart]:

@@ -19,6 +19,7 @@ from gcp_deploy.batch.machines import check_local_ssds
 from gcp_deploy.network import ComputePart, network_name, subnetwork_name
 from gcp_deploy.operations import change
 from gcp_deploy.parts import Look, Verdict
+from jit_render.model.errors import CloudError, CloudNotFound
 
 ROLE_KEY = "jit-render-role"
 BOOT_DISK_GB = 50
@@ -113,7 +114,13 @@ class TemplatePart(ComputePart):
         return Look(Verdict.DRIFTED if others else Verdict.FINE, told)
 
     def make(self) -> None:
-        super().make()
+        try:
+            super().make()
+        except CloudError as error:
+            if "image" not in str(error) or self.there() is not None:
+                raise
+            hint = "its image is not there yet: jit-deploy image, then jit-deploy up again"
+            raise CloudNotFound(f"template {self.name}: {hint} ({error})") from None
         for name in self._others():
             change(self._cloud, f"template {name}", "InstanceTemplates", "delete", instance_template=name)
 

@@ -1,0 +1,100 @@
+"""What still costs, and its end: VMs, disks, images, snapshots, addresses, templates; buckets are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from deploy_kit import bring_all_up, cloud_for, take_down
+
+from gcp_deploy.inventory import kept, leftovers
+from jit_render.testing.fake_cloud import FakeCloud
+
+ZONE = "zones/us-central1-b"
+MINE = {"jit-render": "jit-render"}
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCloud]:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with FakeCloud("studio-one", enabled=["compute.googleapis.com"]) as cloud:
+        yield cloud
+
+
+def litter(fake: FakeCloud, labels: dict[str, str]) -> None:
+    """What a project looks like after a bad week."""
+    put = fake.compute.put
+    tail = labels["jit-render"]
+    scratch = [{"type": "SCRATCH", "interface": "NVME"}]
+    machine = f"projects/studio-one/{ZONE}/machineTypes/n2d-standard-8"
+    spot = {"provisioningModel": "SPOT"}
+    put(
+        "instances",
+        ZONE,
+        f"vm-{tail}",
+        labels=labels,
+        status="RUNNING",
+        machineType=machine,
+        scheduling=spot,
+        disks=scratch,
+    )
+    put("instances", ZONE, f"off-{tail}", labels=labels, status="TERMINATED", machineType=machine)
+    put("disks", ZONE, f"disk-{tail}", labels=labels, sizeGb="500", type="zones/x/diskTypes/pd-ssd")
+    put("images", "global", f"image-{tail}", labels=labels, archiveSizeBytes=str(20 * 1024**3))
+    put("snapshots", "global", f"snap-{tail}", labels=labels, storageBytes=str(40 * 1024**3))
+    put("addresses", "regions/us-central1", f"ip-{tail}", labels=labels, addressType="EXTERNAL", address="203.0.113.7")
+
+
+def test_everything_with_our_label_is_listed_with_dollars_and_the_command_that_ends_it(fake: FakeCloud) -> None:
+    litter(fake, MINE)
+    litter(fake, {"jit-render": "another"})
+    items = {item.name: item for item in leftovers(cloud_for(fake))}
+    ours = ["disk", "image", "ip", "off", "snap", "vm"]
+    assert sorted(items) == sorted(f"{name}-jit-render" for name in ours)
+    dollars = {name: round(items[f"{name}-jit-render"].usd_month or 0, 2) for name in ours}
+    spot_with_ssd = round(0.0978 * 730 + 375 * 0.0428, 2)
+    assert dollars == {"disk": 85.0, "image": 1.0, "ip": 7.3, "off": 0.0, "snap": 2.0, "vm": spot_with_ssd}
+    assert items["vm-jit-render"].command == (
+        "gcloud compute instances delete vm-jit-render --zone=us-central1-b --project=studio-one"
+    )
+
+
+def test_down_ends_it_all_and_nothing_of_others(fake: FakeCloud) -> None:
+    cloud = cloud_for(fake)
+    bring_all_up(cloud)
+    litter(fake, MINE)
+    litter(fake, {"jit-render": "another"})
+    take_down(cloud)
+    assert leftovers(cloud) == []
+    assert {name.rpartition("-")[2] for _, _, name in fake.compute.things} == {"another"}
+
+
+def test_things_in_a_region_without_prices_are_listed_all_the_same() -> None:
+    with FakeCloud("studio-one", enabled=["compute.googleapis.com"], regions=["europe-west4"]) as fake:
+        litter(fake, MINE)
+        found = {item.kind: item.usd_month for item in leftovers(cloud_for(fake, region="europe-west4"))}
+    assert found["disk"] is None
+    assert found["image"] == pytest.approx(1.0)
+
+
+def test_buckets_are_told_with_what_they_hold_and_what_it_costs(fake: FakeCloud) -> None:
+    cloud = cloud_for(fake)
+    bring_all_up(cloud)
+    fake.gcs.put("studio-outputs", "renders/a.exr", bytes(1 << 20))
+    fake.gcs.put("studio-state", "jobs/no-job/rest", b"x")
+    items = kept(cloud)
+    assert [(item.name, item.detail) for item in items] == [
+        ("gs://studio-assets", "0 objects"),
+        ("gs://studio-outputs", "1 objects"),
+        ("gs://studio-state", "1 objects"),
+    ]
+    assert items[1].usd_month == pytest.approx(0.02 / 1024)
+
+
+def test_down_with_buckets_ends_those_that_we_made(fake: FakeCloud) -> None:
+    cloud = cloud_for(fake)
+    bring_all_up(cloud)
+    fake.gcs.put("studio-outputs", "renders/a.exr", b"x")
+    take_down(cloud, buckets=True)
+    assert fake.gcs.objects_model.buckets() == []
+    assert kept(cloud) == []
