@@ -68,9 +68,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, handler: type[Handler]) -> None:
+    def __init__(self, host: str, port: int, handler: type[Handler]) -> None:
         self.open_sockets: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", port), handler)
+        super().__init__((host, port), handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self.open_sockets.add(request)
@@ -97,6 +97,7 @@ class FakeGcs:
         self,
         *,
         buckets: Iterable[str] = (),
+        host: str = "127.0.0.1",
         port: int = 0,
         folder: Path | None = None,
         bandwidth: float = 0.0,
@@ -117,8 +118,8 @@ class FakeGcs:
         for name in buckets:
             if name not in self.objects_model.buckets():
                 self.objects_model.create_bucket(name)
-        self._server = _Server(port, type("BoundHandler", (Handler,), {"fake": self}))
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._server = _Server(host, port, type("BoundHandler", (Handler,), {"fake": self}))
+        self.url = f"http://{host}:{self._server.server_address[1]}"
 
     def start(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="fake-gcs").start()
@@ -242,6 +243,7 @@ class FakeGcs:
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m jit_render.testing.fake_gcs", description="Serve a fake GCS.")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--bucket", action="append", default=[], help="created unless it is there; may be repeated")
     parser.add_argument("--folder", type=Path, help="keep objects here and find them again; default: in memory")
@@ -253,7 +255,12 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     with FakeGcs(
-        buckets=options.bucket, port=options.port, folder=options.folder, bandwidth=options.bandwidth, faults=faults
+        buckets=options.bucket,
+        host=options.host,
+        port=options.port,
+        folder=options.folder,
+        bandwidth=options.bandwidth,
+        faults=faults,
     ) as gcs:
         sys.stdout.write(gcs.url + "\n")
         sys.stdout.flush()

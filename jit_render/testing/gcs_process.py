@@ -19,9 +19,15 @@ class FakeGcsProcess:
     """Runs while in ``with``. With a folder, another process on the same folder has the same objects."""
 
     def __init__(
-        self, *, buckets: Iterable[str], folder: Path | None = None, port: int = 0, bandwidth: float = 0.0
+        self,
+        *,
+        buckets: Iterable[str],
+        folder: Path | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        bandwidth: float = 0.0,
     ) -> None:
-        command = [sys.executable, "-m", "jit_render.testing.fake_gcs", "--port", str(port)]
+        command = [sys.executable, "-m", "jit_render.testing.fake_gcs", "--host", host, "--port", str(port)]
         command += [part for bucket in buckets for part in ("--bucket", bucket)]
         command += ["--folder", str(folder)] if folder else []
         command += ["--bandwidth", str(bandwidth)] if bandwidth else []
