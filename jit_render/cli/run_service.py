@@ -10,7 +10,6 @@ import typer
 from jit_render.model.errors import UsageError
 
 if TYPE_CHECKING:
-    from jit_render.cli.engine_options import Given
     from jit_render.cli.session import Session
     from jit_render.farm.engine import Engine
     from jit_render.farm.status import JobStatus
@@ -19,24 +18,32 @@ if TYPE_CHECKING:
     from jit_render.report.progress import Display
 
 
-def ask_before(given: Session, submission: Submission, chosen: Given) -> None:
-    """Say what will run, and go on only if the person wants it. Raises UsageError where nobody can be asked."""
+def ask_before(given: Session, engine: Engine, submission: Submission, *, yes: bool) -> None:
+    """Say what will run, and go on only if the person wants it.
+
+    Raises ConfigError for what the engine cannot run, UsageError where nobody can be asked.
+    """
     from jit_render.cli.output import note
-    from jit_render.farm.engines import open_engine
     from jit_render.report.words import count
 
-    open_engine(chosen.engine, given.settings, given.store, given.clock).check(submission.spec)
+    engine.check(submission.spec)
     gcp = given.settings.gcp
     tasks = len(submission.spec.tasks())
     kind = "Spot" if gcp.provisioning == "spot" else "on demand"
     nodes = min(gcp.nodes, tasks)
     after = ", on demand where that fails" if gcp.provisioning == "spot" and gcp.fallback == "on-demand" else ""
     note(f"{count(tasks, 'task')} on up to {count(nodes, 'node')} of {gcp.machine}, {kind}{after}.")
-    if chosen.yes:
+    if yes:
         return
     if not sys.stdin.isatty():
         raise UsageError("this costs money and there is no terminal to ask at; say --yes.")
-    typer.confirm("Go on?", abort=True, err=True)
+    try:
+        goes_on = typer.confirm("Go on?", err=True)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    if not goes_on:
+        note("nothing was submitted.")
+        raise typer.Exit(1)
 
 
 def run_service(given: Session, home: ObjectUrl, engine: Engine, *, wait: bool, json: bool) -> int:

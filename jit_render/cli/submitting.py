@@ -14,6 +14,7 @@ from jit_render.model.errors import MissingInput, UsageError
 
 if TYPE_CHECKING:
     from jit_render.cli.session import Session
+    from jit_render.farm.engine import Engine
     from jit_render.farm.planning import Inputs
     from jit_render.farm.submit import Submission, Submitted
 
@@ -72,12 +73,14 @@ def submit_script(given: Session, what: What, how: How) -> int:
     """The whole of it. The exit code."""
     from jit_render.cli.imaging import need_images
     from jit_render.cli.run_service import ask_before
+    from jit_render.farm.engines import open_engine
     from jit_render.farm.planning import look
     from jit_render.farm.scouting import scouted_frames
     from jit_render.farm.submit import submit as submit_job
 
     if how.sheet is not None:
         need_images()
+    engine = open_engine(how.engine.engine, given.settings, given.store, given.clock)
     submission = _prepare(given, what, how)
     _echo(submission)
     if how.here.scout:
@@ -86,7 +89,7 @@ def submit_script(given: Session, what: What, how: How) -> int:
     if how.plan_only:
         return _show_plan(given, submission, inputs, may_upload=how.may_upload, json=how.json)
     if how.run and not how.engine.is_local:
-        ask_before(given, submission, how.engine)
+        ask_before(given, engine, submission, yes=how.engine.yes)
     inputs = _bring(given, submission, inputs, may_upload=how.may_upload, quiet=how.json)
     _warn(inputs, allow_missing=what.allow_missing)
     done = submit_job(given.store, submission, given.clock, inputs)
@@ -94,7 +97,7 @@ def submit_script(given: Session, what: What, how: How) -> int:
     if done.action == "nothing" or not how.run:
         _say_submitted(done, json=how.json)
     else:
-        exit_code = _run(given, done, how)
+        exit_code = _run(given, engine, done, how)
     if how.sheet is not None:
         _draw(given, done, how.sheet)
     return exit_code
@@ -124,18 +127,16 @@ def _prepare(given: Session, what: What, how: How) -> Submission:
     )
 
 
-def _run(given: Session, done: Submitted, how: How) -> int:
+def _run(given: Session, engine: Engine, done: Submitted, how: How) -> int:
     """Have the job run. The exit code."""
     from jit_render.cli.output import note
     from jit_render.cli.run_local import run_local
     from jit_render.cli.run_service import run_service
     from jit_render.cli.scout import scout
-    from jit_render.farm.engines import open_engine
     from jit_render.farm.local import Chaos
 
     note(done.message)
     if not how.engine.is_local:
-        engine = open_engine(how.engine.engine, given.settings, given.store, given.clock)
         return run_service(given, done.home, engine, wait=how.engine.wait, json=how.json)
     here = how.here
     chaos = Chaos(here.chaos, here.seed, here.chaos_grace) if here.chaos else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from studio import Studio
 
 from gcp_deploy.batch.service import BatchService
 from gcp_deploy.engine import BatchEngine, open_engine
+from jit_render.cli.run_service import wait_for
+from jit_render.cli.session import Session
 from jit_render.farm import control
 from jit_render.farm.attempts import Attempt
 from jit_render.farm.engines import engine_of
@@ -213,3 +216,35 @@ def test_what_cannot_be_run_is_said_before_anything_is_stored(place: Place) -> N
     with pytest.raises(ConfigError, match="there is no engine 'cloud'; installed are local, batch"):
         find_engine("cloud", place.settings(), place.studio.store, place.studio.clock)
     assert find_engine("batch", place.settings(), place.studio.store, place.studio.clock).name == "batch"
+
+
+def test_who_waits_has_the_next_round_begin(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    engine = place.engine(fallback="on-demand")
+    engine.submit(place.home)
+    place.attempt(0, FailureClass.PREEMPTED)
+    place.over()
+    given = Session(place.settings(), place.studio.store, FakeClock())
+
+    exit_code = wait_for(given, place.home, engine, timeout=1)
+
+    assert exit_code == 75
+    assert place.last().number == 2
+    said = capsys.readouterr()
+    assert "round 2: tasks 0-3 on on-demand machines" in said.err
+    assert "Google Batch: queued, round 2; tasks: 4 pending." in said.out
+
+
+def test_a_later_round_is_like_the_last_unless_told_otherwise(
+    place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("JIT_RENDER_CONFIG", str(tmp_path / "studio.toml"))
+    section = [f"{key} = {json.dumps(value)}" for key, value in GCP.items()]
+    (tmp_path / "studio.toml").write_text("\n".join(["[gcp]", *section, f'endpoint = "{place.server.endpoint}"']))
+    place.engine(machine="n2-standard-8", nodes=2).submit(place.home)
+    given = Session(place.settings(), place.studio.store, place.studio.clock)
+    for flags, machine in (((), "n2-standard-8"), (("gcp.machine=c3-standard-8",), "c3-standard-8")):
+        place.over()
+        given.engine(place.home, flags).submit(place.home)
+        group = place.server.jobs[place.last().name].job
+        assert group.allocation_policy.instances[0].policy.machine_type == machine
+        assert group.task_groups[0].parallelism == 2

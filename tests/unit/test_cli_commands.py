@@ -173,6 +173,9 @@ def test_a_cache_without_an_agent_is_read_from_its_folder(shell: Shell) -> None:
         (("submit", "a.nk", "--frames", "1", "--renderer", "paint"), 2, "render.renderer"),
         (("submit", "a.nk", "--frames", "1", "--set", "cache.limt=1"), 2, "did you mean 'limit'"),
         (("submit", "a.nk", "--frames", "1", "--state", "nowhere"), 2, "'nowhere' is not a storage URL"),
+        (("submit", "a.nk", "--frames", "1", "--engine", "batch", "--scout"), 2, "--scout is for --engine local"),
+        (("submit", "a.nk", "--frames", "1", "--spot"), 2, "are for --engine batch"),
+        (("submit", "a.nk", "--frames", "1", "--engine", "cloud"), 2, "installed are local, batch"),
         (("submit", "a.nk"), 2, "Missing option '--frames'"),
         (("ls", "/elsewhere/a"), 2, "under no mapped prefix (known: /mnt/show)"),
         (("ls", "/mnt/show/../etc"), 2, "leaves its root"),
@@ -182,6 +185,7 @@ def test_a_cache_without_an_agent_is_read_from_its_folder(shell: Shell) -> None:
         (("status",), 2, "there is no job under"),
         (("status", "a\nb"), 2, "control character"),
         (("work", "--job", "nope", "--task", "0"), 2, "there is no job nope"),
+        (("work", "--job", "nope"), 2, "name either a --task, or a --round and an --index"),
         (("agent", "--grace", "soon"), 2, "--grace"),
     ],
 )
@@ -192,3 +196,21 @@ def test_bad_input_is_one_line_and_an_exit_code(shell: Shell, words: tuple[str, 
     assert said in err
     assert err.count("\n") == 1
     assert out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--yes",), "no Google Cloud project: set gcp.project"),
+        (("--set", "gcp.project=studio"), "there is no terminal to ask at; say --yes"),
+        (("--set", "gcp.project=studio", "--machine", "e2-standard-8", "--yes"), "takes no local SSD"),
+    ],
+)
+def test_nothing_is_stored_for_a_batch_job_that_cannot_be_or_was_not_agreed_to(
+    shell: Shell, words: tuple[str, ...], said: str
+) -> None:
+    code, _, err = shell("submit", "a.nk", "--frames", "1-3", "--engine", "batch", *words)
+
+    assert code == 2
+    assert said in err
+    assert not (shell.folder / "state").exists()
