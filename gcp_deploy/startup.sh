@@ -6,7 +6,7 @@
 #
 # There is no way to the internet: all that is installed comes from buckets, by Private Google Access.
 # JIT_METADATA, JIT_STORAGE and JIT_ROOT stand in for the metadata server, Cloud Storage and / in tests.
-set -euo pipefail
+set -Eeuo pipefail # E: functions inherit the trap that tells of a failure
 metadata="${JIT_METADATA:-http://metadata.google.internal}/computeMetadata/v1/instance"
 storage="${JIT_STORAGE:-https://storage.googleapis.com}"
 root="${JIT_ROOT:-}"

@@ -38,7 +38,8 @@ class Recorder:
         parts = urlsplit(str(request.url))
         if request.method == "GET" or parts.path.endswith(_READS):
             return
-        body = json.loads(request.body) if request.body else None
+        is_json = "json" in str(request.headers.get("Content-Type"))
+        body = json.loads(request.body) if request.body and is_json else None
         query = {key: value for key, value in parse_qsl(parts.query) if key != "requestId"}
         self.changes.append({"request": f"{request.method} {unquote(parts.path)}", "query": query, "body": body})
         if len(self.changes) == self.dies_after:
