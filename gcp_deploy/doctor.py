@@ -60,7 +60,7 @@ def examine(cloud: Cloud) -> Iterator[Finding]:
     apis = list(_guarded(lambda: _apis(cloud), "APIs"))
     yield from apis
     yield from _guarded(lambda: _permissions(cloud), "IAM")
-    if any(finding.verdict == "problem" for finding in apis):
+    if any(finding.verdict == "problem" and finding.topic == "APIs" for finding in apis):
         yield Finding("quotas, roles, network, image", "unknown", "not looked at before the APIs are on")
     else:
         yield from _guarded(lambda: _quotas(cloud), "quotas")
@@ -182,7 +182,7 @@ def _part(part: Part) -> Iterator[Finding]:
     told = f"{part.name}{': ' + '; '.join(look.differences) if look.differences else ''}"
     if look.verdict is Verdict.FINE:
         yield Finding(part.kind, "ok", told)
-        if any("uniform access is False" in each for each in look.differences):
+        if any("uniform access is false" in each for each in look.differences):
             mend = f"gcloud storage buckets update {part.name} --uniform-bucket-level-access"
             yield Finding(part.kind, "problem", f"{part.name}: conditions on names need uniform access", mend)
     elif look.verdict is Verdict.MISSING:

@@ -117,15 +117,21 @@ def _tables(text: str) -> list[tuple[str, str]]:
     for line in text.splitlines(keepends=True):
         match = _TABLE.match(line)
         if match is not None:
-            pieces.append((match["name"].strip("\"'").partition(".")[0], []))
+            above = pieces[-1][1]
+            comments = len(above)
+            while comments and above[comments - 1].lstrip()[:1] in {"", "#"}:
+                comments -= 1  # what is said above a table is about that table
+            pieces.append((match["name"].strip("\"'").partition(".")[0], above[comments:]))
+            del above[comments:]
         pieces[-1][1].append(line)
     return [(name, "".join(lines)) for name, lines in pieces]
 
 
 def _with_state(body: str, state: str) -> str:
-    head, _, rest = body.partition("\n")
-    kept = "".join(line for line in rest.splitlines(keepends=True) if not re.match(r"^\s*state\s*=", line))
-    return f"{head}\nstate = {state}\n{kept}"
+    lines = [line for line in body.splitlines(keepends=True) if not re.match(r"^\s*state\s*=", line)]
+    header = next(number for number, line in enumerate(lines) if _TABLE.match(line))
+    lines[header] = lines[header].rstrip("\n") + "\n"
+    return "".join([*lines[: header + 1], f"state = {state}\n", *lines[header + 1 :]])
 
 
 def _spell_rule(rule: PathRule) -> str:

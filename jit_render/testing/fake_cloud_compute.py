@@ -16,7 +16,7 @@ _LABEL = re.compile(r"^[a-z0-9_-]{0,63}$")
 _FILTER = re.compile(r'^labels\.([\w-]+)(?:=|:| eq )"?([\w*-]+)"?$')
 _PLACE = r"(?P<place>global|regions/[^/]+|zones/[^/]+|aggregated)"
 _ROUTE = re.compile(
-    rf"^projects/(?P<project>[^/]+)/{_PLACE}(?:/(?P<kind>\w+)(?:/(?P<name>[^/]+)(?:/(?P<verb>\w+))?)?)?$"
+    rf"^projects/(?P<project>[^/]+)/{_PLACE}(?:/(?P<kind>\w+)(?:/(?P<name>[^/]+)(?:/(?P<verb>[^/]+))?)?)?$"
 )
 _MESSAGES = {
     "networks": "Network",
