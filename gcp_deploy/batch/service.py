@@ -7,6 +7,7 @@ force TLS on it. The client neither fills `request_id` nor tries CreateJob again
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -71,8 +72,7 @@ class BatchService:
 
     def create(self, parent: str, job_id: str, request: dict[str, Any], request_id: str) -> ServiceJob:
         """Raises CloudConflict where a job of that id is there (and is not the answer to the same request)."""
-        from google.cloud import batch_v1
-
+        batch_v1 = _library()
         asked = batch_v1.CreateJobRequest(
             parent=parent, job_id=job_id, job=as_proto(request), request_id=request_id
         )
@@ -80,8 +80,7 @@ class BatchService:
 
     def get(self, name: str) -> ServiceJob | None:
         """None where there is no such job (any more)."""
-        from google.cloud import batch_v1
-
+        batch_v1 = _library()
         try:
             return _service_job(self._call("get_job", batch_v1.GetJobRequest(name=name), name))
         except CloudNotFound:
@@ -89,8 +88,7 @@ class BatchService:
 
     def cancel(self, name: str) -> None:
         """Have it cancelled. Over or gone already: nothing happens."""
-        from google.cloud import batch_v1
-
+        batch_v1 = _library()
         found = self.get(name)
         if found is None or not found.is_active:
             return
@@ -99,15 +97,13 @@ class BatchService:
 
     def jobs(self, parent: str) -> list[ServiceJob]:
         """All jobs of one region, whoever made them."""
-        from google.cloud import batch_v1
-
+        batch_v1 = _library()
         request = batch_v1.ListJobsRequest(parent=parent, page_size=1000)
         return [_service_job(job) for job in self._call("list_jobs", request, parent)]
 
     def failures(self, name: str) -> list[TaskFailure]:
         """The tasks that the service gave up, with its last word on each."""
-        from google.cloud import batch_v1
-
+        batch_v1 = _library()
         request = batch_v1.ListTasksRequest(parent=f"{name}/taskGroups/group0", page_size=1000)
         failed = batch_v1.TaskStatus.State.FAILED
         tasks = self._call("list_tasks", request, name)
@@ -141,9 +137,16 @@ class BatchService:
         return self._client
 
 
-def _connect(endpoint: str) -> Any:
-    from google.cloud import batch_v1
+def _library() -> Any:
+    try:
+        from google.cloud import batch_v1
+    except ImportError as error:
+        raise CloudError(f"Google Batch needs a library ({error}): pip install 'jit-render[gcp]'.") from None
+    return batch_v1
 
+
+def _connect(endpoint: str) -> Any:
+    batch_v1 = _library()
     if not endpoint:
         return batch_v1.BatchServiceClient()
     import grpc
@@ -155,10 +158,7 @@ def _connect(endpoint: str) -> Any:
 
 def as_proto(request: dict[str, Any]) -> Any:
     """The request as the library's own message. Raises CloudError for a field that the installed one does not know."""
-    import json
-
-    from google.cloud import batch_v1
-
+    batch_v1 = _library()
     try:
         return batch_v1.Job.from_json(json.dumps(request), ignore_unknown_fields=False)
     except Exception as error:  # the parser's own error class lives in a place that has moved before
@@ -167,10 +167,7 @@ def as_proto(request: dict[str, Any]) -> Any:
 
 def as_request(job: Any) -> dict[str, Any]:
     """A message's fields as JSON has them: enums by name, what is not set left out."""
-    import json
-
-    from google.cloud import batch_v1
-
+    batch_v1 = _library()
     how = {"use_integers_for_enums": False, "always_print_fields_with_no_presence": False}
     found: dict[str, Any] = json.loads(batch_v1.Job.to_json(job, preserving_proto_field_name=False, **how))
     return found
