@@ -54,7 +54,7 @@ class GcsStore(Store):
         self._access = Access(settings, credentials)
         self._lanes = Lanes(self._access.endpoint, settings.timeout)
         self._retrier = Retrier(clock or SystemClock(), settings.deadline)
-        self._reader = Reader(self._access, self._lanes, self._retrier)
+        self._reader = Reader(self._access, self._lanes, self._retrier, settings.timeout)
         self._uploader = Uploader(self._access, self._lanes, self._retrier, self._live, settings.timeout)
 
     def guarantees(self, root: str) -> Guarantees:

@@ -1,9 +1,9 @@
 """The fast path out of Cloud Storage: descriptions, and one generation's bytes, in order, each once.
 
 A download asks for ``alt=media&generation=N`` with ``Accept-Encoding: gzip``, so that the bytes come as they are
-stored, and fills one reused buffer. When the connection breaks, stalls or ends early, it asks for the rest by
-``Range`` of the same generation. A server that trickles is given up when less than `PROGRESS_BYTES` came within the
-deadline.
+stored, and fills one reused buffer. When the connection breaks, stalls, trickles or ends early, it asks for the rest by
+``Range`` of the same generation. It trickles when a block is not full within the time-out; it is given up when less
+than `PROGRESS_BYTES` came within the deadline.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from jit_render.model.identity import ObjectInfo, ObjectUrl, check_key
 from jit_render.store.crc import BLOCK_BYTES
 from jit_render.store.gcs_access import Access
 from jit_render.store.gcs_errors import Answer, Doing, from_answer, from_google, from_socket
-from jit_render.store.gcs_lanes import Lane, Lanes
+from jit_render.store.gcs_lanes import Lane, Lanes, read_answer
 from jit_render.store.gcs_objects import bucket_of, info_of_resource
 from jit_render.store.port import Sink
-from jit_render.store.retry import Passing, Patience, Retrier
+from jit_render.store.retry import Pace, Passing, Retrier
 
 PROGRESS_BYTES = BLOCK_BYTES
 _MOST_OF_AN_ERROR = 64 * 1024
+_MOST_OF_A_PAGE = 64 << 20
 _FIELDS = "generation,size,crc32c,updated,metadata,contentEncoding"
 _PAGE_FIELDS = f"items(name,{_FIELDS}),nextPageToken"
 PAGE = 1000  # the most that one answer holds
@@ -39,10 +40,11 @@ T = TypeVar("T")
 class Reader:
     """Reads descriptions and ranges of pinned generations; any number of threads at once."""
 
-    def __init__(self, access: Access, lanes: Lanes, retrier: Retrier) -> None:
+    def __init__(self, access: Access, lanes: Lanes, retrier: Retrier, timeout_seconds: float) -> None:
         self._access = access
         self._lanes = lanes
         self._retrier = retrier
+        self._timeout_seconds = timeout_seconds
 
     def describe(self, doing: Doing) -> ObjectInfo:
         """One look at an object's metadata. Raises Passing and our permanent errors.
@@ -76,7 +78,7 @@ class Reader:
         """What `read` makes of the answer's JSON."""
         lane, response = self._opened(doing, target, {})
         try:
-            told = read(json.loads(response.read()))
+            told = read(json.loads(read_answer(response, self._pace(), _MOST_OF_A_PAGE)))
         except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:
             lane.close()
             raise from_socket(doing, error) from error
@@ -89,7 +91,7 @@ class Reader:
         at, marked = start, start
         while at < stop:
             try:
-                for piece in self._pieces(info, at, stop, patience):
+                for piece in self._pieces(info, at, stop):
                     sink(piece)
                     at += len(piece)
                     if at - marked >= PROGRESS_BYTES:
@@ -98,7 +100,7 @@ class Reader:
             except Passing as passing:
                 patience.pause(passing)
 
-    def _pieces(self, info: ObjectInfo, at: int, stop: int, patience: Patience) -> Iterator[memoryview]:
+    def _pieces(self, info: ObjectInfo, at: int, stop: int) -> Iterator[memoryview]:
         """What one request brings of ``at:stop``. Raises Passing when it breaks off."""
         doing = Doing("read", info.url, info.id.generation)
         _check_generation(doing)
@@ -110,8 +112,9 @@ class Reader:
         try:
             _check(doing, info, response, stop - at)
             while at < stop:
+                pace = self._pace()
                 wanted = lane.buffer[: min(stop - at, BLOCK_BYTES)]
-                count = _fill(doing, patience, response, wanted)
+                count = _fill(doing, pace, response, wanted)
                 if count:
                     yield wanted[:count]
                 at += count
@@ -123,7 +126,7 @@ class Reader:
             raise
         if at < stop:
             lane.close()
-            how = "trickles" if patience.is_over else "ended early"
+            how = "trickles" if pace.trickles else "ended early"
             raise from_socket(doing, ConnectionError(f"it {how}, {stop - at} bytes are missing"))
         self._lanes.give_back(lane)
 
@@ -136,7 +139,7 @@ class Reader:
                 lane, response = self._lanes.ask("GET", target, {**headers, **rights})
                 if response.status in {200, 206}:
                     return lane, response
-                answer = _answer(lane, response)
+                answer = self._answer(lane, response)
                 is_renewed = answer.status == 401 and not is_renewed and self._access.refused(rights)
             except GoogleAuthError as error:
                 raise from_google(doing, error) from error
@@ -144,6 +147,18 @@ class Reader:
                 raise from_socket(doing, error) from error
             if not is_renewed:
                 raise from_answer(doing, answer)
+
+    def _answer(self, lane: Lane, response: HTTPResponse) -> Answer:
+        """What a refusal says; a refusal that cannot be read still has its status. Ends the lane."""
+        try:
+            body = read_answer(response, self._pace(), _MOST_OF_AN_ERROR)
+        except (OSError, http.client.HTTPException):
+            body = b""
+        lane.close()
+        return Answer.read(response.status, response.headers, body)
+
+    def _pace(self) -> Pace:
+        return self._retrier.pace(self._timeout_seconds)
 
 
 def _listed(root: str, answer: dict[str, Any]) -> list[ObjectInfo]:
@@ -158,16 +173,6 @@ def _listed(root: str, answer: dict[str, Any]) -> list[ObjectInfo]:
     return found
 
 
-def _answer(lane: Lane, response: HTTPResponse) -> Answer:
-    """What a refusal says; a refusal that cannot be read still has its status. Ends the lane."""
-    try:
-        body = response.read(_MOST_OF_AN_ERROR)
-    except (OSError, http.client.HTTPException):
-        body = b""
-    lane.close()
-    return Answer.read(response.status, response.headers, body)
-
-
 def _check(doing: Doing, info: ObjectInfo, response: HTTPResponse, wanted: int) -> None:
     """That this is the generation and the range that were asked for. (A careless proxy or server may differ.)"""
     generation = response.headers.get("X-Goog-Generation")
@@ -178,8 +183,8 @@ def _check(doing: Doing, info: ObjectInfo, response: HTTPResponse, wanted: int) 
         raise Passing(TransientStoreError(f"{doing}: {length} bytes were offered where {wanted} were asked for."))
 
 
-def _fill(doing: Doing, patience: Patience, response: HTTPResponse, view: memoryview) -> int:
-    """Fill `view`; fewer bytes at the end of the body, or once patience with a trickle is over."""
+def _fill(doing: Doing, pace: Pace, response: HTTPResponse, view: memoryview) -> int:
+    """Fill `view`; fewer bytes at the end of the body, or where it only trickles."""
     filled = 0
     try:
         while filled < len(view):
@@ -189,7 +194,7 @@ def _fill(doing: Doing, patience: Patience, response: HTTPResponse, view: memory
             if not count:
                 break
             filled += count
-            if patience.is_over:
+            if filled < len(view) and pace.trickles:
                 break
     except (OSError, http.client.HTTPException) as error:
         raise from_socket(doing, error) from error

@@ -19,6 +19,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import requests.certs
 
 from jit_render.store.crc import BLOCK_BYTES
+from jit_render.store.retry import Pace
 
 _USER_AGENT = "jit-render"
 _STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
@@ -47,6 +48,23 @@ class Lane:
 
     def close(self) -> None:
         self.connection.close()
+
+
+def read_answer(response: HTTPResponse, pace: Pace, most_bytes: int = 1 << 20) -> bytes:
+    """An answer in words, which fits in memory; the first `most_bytes` of it. Raises OSError, HTTPException.
+
+    It must be here within the time that is waited for a single byte elsewhere: a page of a listing is half a megabyte.
+    """
+    body = bytearray()
+    while len(body) < most_bytes and (piece := response.read1(min(BLOCK_BYTES, most_bytes - len(body)))):
+        body += piece
+        if pace.trickles and response.length:
+            raise TimeoutError("the answer trickles")
+    if response.length and len(body) < most_bytes:
+        raise http.client.IncompleteRead(bytes(body), response.length)
+    if response.length == 0:
+        response.close()  # read to its end, so the connection can go on
+    return bytes(body)
 
 
 class Lanes:

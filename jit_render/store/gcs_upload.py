@@ -30,12 +30,11 @@ from jit_render.model.identity import ObjectInfo, ObjectUrl
 from jit_render.store.crc import BLOCK_BYTES, crc32c_of_file, to_base64
 from jit_render.store.gcs_access import Access
 from jit_render.store.gcs_errors import Answer, Doing, from_answer, from_google, from_socket
-from jit_render.store.gcs_lanes import Lane, Lanes
+from jit_render.store.gcs_lanes import Lane, Lanes, read_answer
 from jit_render.store.gcs_objects import Draft, info_of_resource
-from jit_render.store.retry import Passing, Retrier
+from jit_render.store.retry import Pace, Passing, Retrier
 
 _GONE = {404, 410, 499}
-_MOST_OF_AN_ANSWER = 1 << 20
 _ARRIVED = re.compile(r"bytes=0-(\d+)$")
 CHUNK_BYTES = 64 * BLOCK_BYTES
 """A whole multiple of 256 KiB, as the API asks. After each the server confirms what it has."""
@@ -57,6 +56,10 @@ class Uploader:
         self.timeout_seconds = timeout_seconds
         self._retrier = retrier
         self._live = live
+
+    def pace(self) -> Pace:
+        """How long an answer may take."""
+        return self._retrier.pace(self.timeout_seconds)
 
     def run(
         self, draft: Draft, path: Path, session: str | None, on_session: Callable[[str], None] | None
@@ -203,7 +206,7 @@ class _Upload:
     def _concluded(self, lane: Lane, response: HTTPResponse, *, was_sent: bool) -> ObjectInfo | int:
         """What the answer says: the object, or how many bytes have arrived."""
         try:
-            body = response.read(_MOST_OF_AN_ANSWER)
+            body = read_answer(response, self._means.pace())
         except (OSError, http.client.HTTPException) as error:
             lane.close()
             raise from_socket(self._doing, error) from error

@@ -65,6 +65,23 @@ class Patience:
         self._clock.sleep(delay)
 
 
+class Pace:
+    """Whether one answer, or one block of a long one, moves: what is not whole after `seconds` trickles.
+
+    A socket's own time-out begins anew with every byte; a server that sends one now and then would be waited for until
+    the whole patience is used up, though a new connection may well be a fast one.
+    """
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock = clock
+        self._until = clock.monotonic() + seconds
+
+    @property
+    def trickles(self) -> bool:
+        """Whether it should have been whole by now."""
+        return self._clock.monotonic() >= self._until
+
+
 class Retrier:
     """Gives each operation its patience."""
 
@@ -76,6 +93,10 @@ class Retrier:
     def patience(self) -> Patience:
         """For one operation that starts now."""
         return Patience(self._clock, self._deadline_seconds, self._jitter)
+
+    def pace(self, seconds: float) -> Pace:
+        """For what begins to come now."""
+        return Pace(self._clock, seconds)
 
     def call(self, work: Callable[[], T]) -> T:
         """The result of `work`, tried again while it raises `Passing`."""

@@ -15,7 +15,8 @@ Actions: ``reset`` (the connection is reset), ``stall`` (nothing comes any more)
 ``corrupt`` (one byte is wrong, the hash header is true), ``drip`` (a byte every ``seconds``), ``status`` (an error
 answer with ``status``, ``reason``, ``message``, ``retry_after``), ``slow`` (all is well after ``seconds``).
 ``at`` for what the server sends: ``first`` byte, ``middle``, ``last`` byte. For what it receives: ``first`` before
-anything is read, ``middle`` when half is read, ``last`` after it took effect, so that only its answer is lost.
+anything is read, ``middle`` when half is read (without a body: when half the answer is sent), ``last`` after it took
+effect, so that only its answer is lost.
 (``corrupt`` in the ``middle`` of an upload damages what is received; elsewhere it damages the answer.)
 """
 

@@ -132,6 +132,8 @@ class Handler(BaseHTTPRequestHandler):
             return self._answer(_halfway(ask, _damaged))
         if fault.at == "middle" and ask.length:
             ask = _halfway(ask, self._breaking(fault))
+        elif fault.at == "middle" and fault.action == "status":
+            self._break(fault)  # a request without a body has no middle, and an error answer neither
         reply = self._answer(ask)
         if fault.at == "last":
             self._break(fault)
@@ -179,7 +181,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send_body(reply, size)
 
     def _send_body(self, reply: Reply, size: int) -> None:
-        fault = self._fault if reply.version is not None or (self._fault and self._fault.action == "corrupt") else None
+        fault = self._fault if self._is_for_the_answer(reply) else None
         turn = {"first": 0, "middle": size // 2, "last": size - 1}[fault.at] if fault else size
         at = 0
         while at < size:
@@ -196,6 +198,13 @@ class Handler(BaseHTTPRequestHandler):
             self.fake.pace(len(piece))
             self.wfile.write(piece)
             at += len(piece)
+
+    def _is_for_the_answer(self, reply: Reply) -> bool:
+        """Whether the fault is one of the answer's body; in a request with a body it was played there."""
+        if self._fault is None or reply.version is not None:
+            return self._fault is not None
+        in_between = self._fault.at == "middle" and not self._length and reply.status < 400
+        return self._fault.action in {"corrupt", "drip"} or in_between
 
     def _bytes(self, reply: Reply, start: int, end: int) -> bytes | memoryview:
         if reply.version is None:
