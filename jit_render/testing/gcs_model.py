@@ -167,9 +167,7 @@ class Objects:
             for place in sorted(folder.iterdir()):
                 self._load(place)
 
-    def create_bucket(
-        self, name: str, *, versioning: bool = False, settings: dict[str, Any] | None = None
-    ) -> Bucket:
+    def create_bucket(self, name: str, *, versioning: bool = False, settings: dict[str, Any] | None = None) -> Bucket:
         if not _BUCKET_NAME.match(name) or name.startswith("goog") or ".." in name:
             raise ApiError(400, "invalid", f"Invalid bucket name: '{name}'")
         with self._lock:
