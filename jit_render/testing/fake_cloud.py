@@ -26,7 +26,7 @@ from typing import Any, ClassVar, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from jit_render.testing.fake_cloud_compute import Compute
-from jit_render.testing.fake_cloud_rest import Accounts, Billing, Projects, Services
+from jit_render.testing.fake_cloud_rest import Accounts, Billing, Projects, Served, Services
 from jit_render.testing.fake_gcs import FakeGcs
 from jit_render.testing.gcs_model import ApiError
 
@@ -106,12 +106,13 @@ class FakeCloud:
         if service == "compute":
             self._permit(self.compute.permission(method, path))
             return self.compute.answer(method, path.removeprefix("/compute/v1/"), query, body)
-        served = {
+        served_by: dict[str, Served] = {
             "iam": self.accounts,
             "cloudbilling": self.billing,
             "serviceusage": self.services,
             "cloudresourcemanager": self.projects,
-        }[service]
+        }
+        served = served_by[service]
         permission = served.permission(method, path)
         if permission:
             self._permit(permission)

@@ -8,27 +8,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from jit_render.testing.fake_cloud_rules import MESSAGES, check_message, check_thing, check_unused
 from jit_render.testing.gcs_model import ApiError
 
 Json = dict[str, Any]
 _NAME = re.compile(r"^[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?$")
-_LABEL = re.compile(r"^[a-z0-9_-]{0,63}$")
 _FILTER = re.compile(r'^labels\.([\w-]+)(?:=|:| eq )"?([\w*-]+)"?$')
 _PLACE = r"(?P<place>global|regions/[^/]+|zones/[^/]+|aggregated)"
 _ROUTE = re.compile(
     rf"^projects/(?P<project>[^/]+)/{_PLACE}(?:/(?P<kind>\w+)(?:/(?P<name>[^/]+)(?:/(?P<verb>[^/]+))?)?)?$"
 )
-_MESSAGES = {
-    "networks": "Network",
-    "subnetworks": "Subnetwork",
-    "firewalls": "Firewall",
-    "instanceTemplates": "InstanceTemplate",
-    "images": "Image",
-    "disks": "Disk",
-    "instances": "Instance",
-    "addresses": "Address",
-    "snapshots": "Snapshot",
-}
 _IMAGES = {("debian-cloud", "debian-12"): "debian-12-bookworm-v20260310"}
 TICKS = 6  # requests after which an operation is done though nobody waits for it
 
@@ -112,16 +101,16 @@ class Compute:
         if method == "GET":
             return copy.deepcopy(thing)
         if method == "DELETE":
-            self._check_unused(kind, thing)
+            check_unused(self.things, kind, thing)
             return self._start("delete", place, lambda: self._remove(key))
-        _check_message(kind, body) if method == "PATCH" else None
+        check_message(kind, body) if method == "PATCH" else None
         change = {"status": "TERMINATED"} if verb == "stop" else body
         return self._start(verb or "patch", place, lambda: thing.update(change))
 
     def _insert(self, kind: str, place: str, body: Json) -> Json:
-        if kind not in _MESSAGES:
+        if kind not in MESSAGES:
             raise ApiError(404, "notFound", f"No such collection: {kind}")
-        _check_message(kind, body)
+        check_message(kind, body)
         name = str(body.get("name", ""))
         if not _NAME.match(name):
             raise ApiError(
@@ -131,60 +120,10 @@ class Compute:
         if (kind, place, name) in self.things or taken:
             where = f"projects/{self._project}/{place}/{kind}/{name}"
             raise ApiError(409, "alreadyExists", f"The resource '{where}' already exists")
-        self._check_thing(kind, place, body)
+        check_thing(self.things, self.regions, kind, place, body)
         answer = self._start("insert", place, lambda: self._store(kind, place, body))
         self._operations[answer["name"]].shown["_key"] = (kind, place, name)
         return answer
-
-    def _check_thing(self, kind: str, place: str, body: Json) -> None:
-        if kind in {"subnetworks", "firewalls"}:
-            self._need(body.get("network"), "networks")
-        if kind == "subnetworks" and (not body.get("ipCidrRange") or place.partition("/")[2] not in self.regions):
-            raise ApiError(400, "invalid", "Invalid value for field 'resource.ipCidrRange' or unknown region.")
-        if kind == "firewalls" and bool(body.get("allowed")) == bool(body.get("denied")):
-            raise ApiError(400, "invalid", "A firewall has either allowed or denied.")
-        properties = body.get("properties", {}) if kind == "instanceTemplates" else body
-        if kind in {"instanceTemplates", "instances"}:
-            for need in ("machineType", "disks", "networkInterfaces"):
-                if not properties.get(need):
-                    raise ApiError(400, "required", f"Required field '{need}' not specified")
-            for card in properties["networkInterfaces"]:
-                self._need(card.get("subnetwork"), "subnetworks")
-            model = properties.get("scheduling", {})
-            if model.get("provisioningModel") == "SPOT" and model.get("automaticRestart", True):
-                raise ApiError(400, "invalid", "Scheduling must have automaticRestart false for Spot VMs.")
-            if model.get("preemptionNoticeDuration") and model.get("provisioningModel") != "SPOT":
-                raise ApiError(400, "invalid", "preemptionNoticeDuration is for Spot VMs only.")
-        if kind == "images" and body.get("sourceDisk"):
-            disk = self._need(body["sourceDisk"], "disks")
-            users = [user.rpartition("/")[2] for user in disk.get("users", [])]
-            if any(
-                thing.get("status") == "RUNNING"
-                for (of, _, name), thing in self.things.items()
-                if of == "instances" and name in users
-            ):
-                raise ApiError(
-                    400, "resourceInUseByAnotherResource", f"The disk {disk['name']} is being used by a running VM"
-                )
-
-    def _need(self, link: object, kind: str) -> Json:
-        name = str(link or "").rpartition("/")[2]
-        found = next((thing for (of, _, key), thing in self.things.items() if of == kind and key == name), None)
-        if found is None:
-            raise ApiError(400, "invalid", f"The referenced {kind} resource {link!r} cannot be found.")
-        return found
-
-    def _check_unused(self, kind: str, thing: Json) -> None:
-        users = {"networks": ("subnetworks", "firewalls"), "subnetworks": ("instanceTemplates", "instances")}
-        ends = f"/{kind}/{thing['name']}"
-        for (of, _, name), other in self.things.items():
-            text = str(other)
-            if of in users.get(kind, ()) and of != "instanceTemplates" and (f"{ends}'" in text):
-                raise ApiError(
-                    400, "resourceInUseByAnotherResource", f"{thing['name']} is already being used by {of}/{name}"
-                )
-        if kind == "disks" and thing.get("users"):
-            raise ApiError(400, "resourceInUseByAnotherResource", f"{thing['name']} is attached to {thing['users'][0]}")
 
     def _store(self, kind: str, place: str, body: Json) -> None:
         self._last_id += 1
@@ -316,23 +255,3 @@ class Compute:
 def _matches(thing: Json, wanted: re.Match[str]) -> bool:
     value = (thing.get("labels") or thing.get("properties", {}).get("labels") or {}).get(wanted[1])
     return value is not None and wanted[2] in {value, "*"}
-
-
-def _check_message(kind: str, body: Json) -> None:
-    """Raises ApiError 400 for what the published message does not have, and for bad labels."""
-    from google.cloud import compute_v1
-    from google.protobuf.json_format import ParseError
-
-    try:
-        getattr(compute_v1, _MESSAGES[kind]).from_json(_text(body), ignore_unknown_fields=False)
-    except ParseError as error:
-        raise ApiError(400, "invalid", f"Invalid JSON payload received: {error}") from None
-    for key, value in (body.get("labels") or {}).items():
-        if not _LABEL.match(str(value)) or not _LABEL.match(str(key)):
-            raise ApiError(400, "invalid", f"Invalid label: {key}={value}")
-
-
-def _text(body: Json) -> str:
-    import json
-
-    return json.dumps(body)

@@ -77,7 +77,7 @@ def test_from_init_to_down(shell: Shell) -> None:
 def test_up_and_down_ask_and_a_no_changes_nothing(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     shell("init", "--yes", "--project", "studio-one")
     _answer(monkeypatch, "n")
-    code, out, err = shell("up")
+    code, _, err = shell("up")
     assert (code, shell.fake.gcs.objects_model.buckets()) == (1, [])
     assert "Nothing was changed" in err
     shell("up", "--yes")
@@ -251,5 +251,6 @@ def test_help_loads_nothing_heavy() -> None:
     import subprocess
     import sys
 
-    probe = "import sys, gcp_deploy.cli.main; print([m for m in sys.modules if m.startswith(('google', 'pydantic', 'rich'))])"
+    heavy = ("google", "pydantic", "rich")
+    probe = f"import sys, gcp_deploy.cli.main; print([m for m in sys.modules if m.startswith({heavy})])"
     assert subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True).stdout == "[]\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -92,7 +93,7 @@ def test_a_build_that_fails_says_where_to_look_and_is_listed(fake: FakeCloud, wh
     cloud = cloud_for(fake)
     bring_all_up(cloud)
     fake.compute.boots = lambda _instance: {"jit-render/ready": "failed: line 60 of the start-up script"}
-    with pytest.raises(CloudError, match="line 60.*get-serial-port-output jit-render-build-"):
+    with pytest.raises(CloudError, match=r"line 60.*get-serial-port-output jit-render-build-"):
         ImageBuild(cloud, read_recipe(wheels)).run()
     assert {"VM", "disk"} <= {item.kind for item in leftovers(cloud)}
 
@@ -104,7 +105,7 @@ def test_what_a_recipe_lacks_is_said_with_the_command_that_makes_it(tmp_path: Pa
         read_recipe(tmp_path)
     cloud = cloud_for(fake, nuke="gs://studio-assets/Nuke15.1v3.tgz")
     bring_all_up(cloud)
-    with pytest.raises(ConfigError, match="there is no gs://studio-assets/Nuke15.1v3.tgz"):
+    with pytest.raises(ConfigError, match=r"there is no gs://studio-assets/Nuke15\.1v3\.tgz"):
         nuke_archive(cloud)
 
 
@@ -164,7 +165,7 @@ def test_the_start_up_script_installs_what_the_recipe_lists_and_says_so(tmp_path
         files = {"jit_render-0.1.0-py3-none-any.whl": b"wheel", "pip-25.0-py3-none-any.whl": _pip(tmp_path)}
         for name, data in files.items():
             gcs.put("studio-state", f"deploy/d1/{name}", data)
-            digests[name] = __import__("hashlib").sha256(data).hexdigest()
+            digests[name] = hashlib.sha256(data).hexdigest()
         listing = "".join(f"{digest} {name}\n" for name, digest in digests.items())
         gcs.put("studio-state", "deploy/d1/files.txt", listing.encode())
         gcs.put("studio-assets", "soft ware/Nuke15.1v3.tgz", _archive(tmp_path))
