@@ -11,6 +11,7 @@ from batch_kit import GCP, PLACES
 from house import FIRST, House
 
 from jit_render.testing.fake_batch import FakeBatch, Preemption
+from jit_render.testing.fake_gcs import FakeGcs
 
 FRAMES = 8
 
@@ -28,10 +29,15 @@ def section(batch: FakeBatch) -> str:
     )
 
 
+def frames_in(gcs: FakeGcs) -> dict[str, bytes]:
+    """The rendered frames in the bucket."""
+    return {name: gcs.get("show", name) for name in gcs.objects("show") if name.startswith("renders/")}
+
+
 def test_four_nodes_of_which_three_in_ten_vanish_render_what_one_machine_renders(
-    stocked: House, batch: FakeBatch
+    stocked: House, gcs: FakeGcs, batch: FakeBatch
 ) -> None:
-    stocked.environment["JIT_RENDER_STANDIN_SECONDS_PER_FRAME"] = "0.1"
+    stocked.environment["JIT_RENDER_STANDIN_SECONDS_PER_FRAME"] = "0.05"
     stocked.extra = section(batch)
     stocked.configure()
     span = f"{FIRST}-{FIRST + FRAMES - 1}"
@@ -41,15 +47,18 @@ def test_four_nodes_of_which_three_in_ten_vanish_render_what_one_machine_renders
     assert submitted.returncode == 0, submitted.stderr
     again = stocked.run(*asked)
     assert again.returncode == 0, again.stderr
-    waited = stocked.run("jit-render", "wait", "latest")
+    waited = stocked.run("jit-render", "wait", "latest", "--json")
 
     assert waited.returncode == 0, waited.stdout + waited.stderr
     assert len(batch.created) == 1
-    status = stocked.json("jit-render", "status", "latest")
+    status = json.loads(waited.stdout)
     assert status["frames_done"] == FRAMES
     assert status["failures"]["preempted"] >= 1
     assert status["frames_lost"] <= status["failures"]["preempted"]
-    on_batch = stocked.pull()
-    local = stocked.submit("--force", "--workers", "2", frames=span)
+    on_batch = frames_in(gcs)
+    assert len(on_batch) == 2 * FRAMES
+    for name in on_batch:
+        gcs.remove("show", name)
+    local = stocked.submit("--force", "--workers", "1", "--chunk", str(FRAMES), frames=span)
     assert local.returncode == 0, local.stderr
-    assert stocked.pull("latest") == on_batch
+    assert frames_in(gcs) == on_batch
