@@ -1,9 +1,10 @@
 """A file that lies in memory only.
 
 Image libraries want files: they seek, and some of them open by name alone. The kernel gives a file without a disk
-(memfd_create, Linux 3.17), which has a name under ``/proc/self/fd`` for as long as it is open. So an object that is used
-once goes from the bucket to a decoder, and an encoder's output to the bucket, without touching a disk, and vanishes
-with the process however that ends. Its bytes count as this process's memory (shared memory, to the kernel).
+(memfd_create, Linux 3.17), which has a name under ``/proc/self/fd`` for as long as it is open. So an object that is
+used once goes from the bucket to a decoder, and an encoder's output to the bucket, without touching a disk, and vanishes
+with the process however that ends. Its bytes count as this process's memory (to the kernel,
+shared memory).
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from jit_render.store.crc import crc32c_of_file
 class MemoryFile:
     """An unnamed file; closed once, by whoever ends its use."""
 
-    def __init__(self, label: str) -> None:
-        self._descriptor = os.memfd_create(label[:200], os.MFD_CLOEXEC)
+    def __init__(self, label: str, descriptor: int | None = None) -> None:
+        self._label = label
+        # The kernel takes names of up to 249 bytes.
+        self._descriptor = os.memfd_create(label[:60], os.MFD_CLOEXEC) if descriptor is None else descriptor
         self._is_open = True
 
     @property
@@ -44,6 +47,10 @@ class MemoryFile:
 
     def crc32c(self) -> int:
         return crc32c_of_file(self.path)
+
+    def shared(self) -> Self:
+        """The same bytes once more, closed apart; they go with the last one that is closed."""
+        return type(self)(self._label, os.dup(self._descriptor))
 
     def close(self) -> None:
         if self._is_open:

@@ -157,5 +157,7 @@ class Jobs:
             where = ".".join(str(part) for part in first["loc"])
             raise JobError(f"{url} cannot be read ({where}: {first['msg']}); is this release older than it?") from None
         place = script_place(spec.path_map, spec.script_source, spec.script_name)
-        planned = PlannedInputs(home / spec.inputs, self._store, self._threads) if spec.inputs else None
+        # A preprocessing pipeline reads its inputs straight from the bucket, once each: they need no place on the disk.
+        fetches = bool(spec.inputs) and spec.renderer != "preprocess"
+        planned = PlannedInputs(home / spec.inputs, self._store, self._threads) if fetches else None
         return Job(home, spec.id, spec.path_map, spec.latest, self._view, place, spec.tasks(), planned)

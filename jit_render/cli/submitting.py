@@ -72,16 +72,21 @@ class How:
 def submit_script(given: Session, what: What, how: How) -> int:
     """The whole of it. The exit code."""
     from jit_render.cli.imaging import need_images
-    from jit_render.cli.run_service import ask_before
     from jit_render.farm.engines import open_engine
-    from jit_render.farm.planning import look
-    from jit_render.farm.scouting import scouted_frames
-    from jit_render.farm.submit import submit as submit_job
 
     if how.sheet is not None:
         need_images()
     engine = open_engine(how.engine.engine, given.settings, given.store, given.clock)
-    submission = _prepare(given, what, how)
+    return submit_prepared(given, engine, _prepare(given, what, how), how)
+
+
+def submit_prepared(given: Session, engine: Engine, submission: Submission, how: How) -> int:
+    """What follows once it is known what the job is. The exit code."""
+    from jit_render.cli.run_service import ask_before
+    from jit_render.farm.planning import look
+    from jit_render.farm.scouting import scouted_frames
+    from jit_render.farm.submit import submit as submit_job
+
     _echo(submission)
     if how.here.scout:
         scouted_frames(submission.spec)  # a movie cannot be; better said before anything is stored
@@ -91,7 +96,7 @@ def submit_script(given: Session, what: What, how: How) -> int:
     if how.run and not how.engine.is_local:
         ask_before(given, engine, submission, yes=how.engine.yes)
     inputs = _bring(given, submission, inputs, may_upload=how.may_upload, quiet=how.json)
-    _warn(inputs, allow_missing=what.allow_missing)
+    _warn(inputs, allow_missing=submission.spec.allow_missing)
     done = submit_job(given.store, submission, given.clock, inputs)
     exit_code = 0
     if done.action == "nothing" or not how.run:

@@ -25,6 +25,7 @@ from jit_render.render.port import RenderRequest
 from jit_render.store import Store
 from nuke_callbacks import wire
 
+STORE_VARIABLE = "JIT_RENDER_STORE"  # JSON of the store's settings, for renderers that reach the bucket by themselves
 MOST_FRAMES_TOLD = 10_000  # one variable may be 128 KiB long
 CALLBACKS = Path(nuke_callbacks.__file__).parent
 

@@ -24,7 +24,14 @@ from jit_render.farm.loop import RenderLoop, Tell, signals_into
 from jit_render.farm.outcome import Outcome
 from jit_render.farm.pace import Pace
 from jit_render.farm.records import JobReader
-from jit_render.farm.stage import attempt_environment, make_scratch, outputs_of, place_script, renderer_request
+from jit_render.farm.stage import (
+    STORE_VARIABLE,
+    attempt_environment,
+    make_scratch,
+    outputs_of,
+    place_script,
+    renderer_request,
+)
 from jit_render.farm.watch import Link, LogCopy, Stop, Watch
 from jit_render.model.clock import Clock
 from jit_render.model.errors import JitRenderError, JobError, from_kind
@@ -206,6 +213,7 @@ class _TaskRun:
             self._spec, self._settings.render, script=script, frames=self._frames, scratch=scratch / "tmp"
         )
         variables = attempt_environment(link, self._frames)
+        variables[STORE_VARIABLE] = self._settings.store.model_dump_json()
         request = dataclasses.replace(request, environment={**request.environment, **variables})
         ended: Ended | None = None
         for wait in (*self._options.licence_waits, 0.0):

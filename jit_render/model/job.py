@@ -9,6 +9,9 @@ Layout under ``<state>/jobs/<job id>/`` (see `JobPaths`); JSON, UTF-8, one objec
     attempts/<task>/<n>.json               AttemptRecord, rewritten by its own worker only
     logs/<task>/<n>.log                    the renderer's output
     cancelled.json                         present once somebody cancelled the job
+    budget.json                            BudgetRecord: what the job may cost, rewritten by whoever raises it
+    held.json                              HoldRecord, present once the job had cost as much as that
+    estimate.json                          EstimateRecord: what was expected when it was submitted
     engine.json                            which engine runs it; absent: the local one
     rounds/<n>.json                        RoundRecord (`model.rounds`): what a service was asked to run
 
@@ -95,7 +98,8 @@ class JobSpec(_Record):
     """Canonical frame set."""
     writes: tuple[WriteTarget, ...]
     chunk: int = Field(default=8, ge=1)
-    renderer: Literal["nuke", "standin"] = "nuke"
+    renderer: Literal["nuke", "standin", "preprocess"] = "nuke"
+    """``preprocess``: the script is a pipeline, its outputs are the Writes, its cameras their views."""
     renderer_version: str = ""
     path_map: PathMap
     environment: dict[str, str] = Field(default_factory=dict)
@@ -218,6 +222,56 @@ class AttemptRecord(_Record):
     frames_lost: int = 0
     """Frames begun and not committed when the attempt ended: at most the one in hand per preemption."""
     spent: Spent = Spent()
+    machine: str = ""
+    """Its machine type, where the node was told; it says what the attempt cost."""
+    provisioning: Literal["", "spot", "standard"] = ""
+    booted: float | None = None
+    """When the machine began to be paid for, where the node was told."""
+
+
+class BudgetRecord(_Record):
+    """What a job may cost, and what an hour of a node is reckoned at, so that every worker counts alike."""
+
+    schema_version: Literal[1] = 1
+    usd: float = Field(gt=0, allow_inf_nan=False)
+    machine: str
+    provisioning: Literal["spot", "standard"]
+    spot_hour: float = Field(ge=0)
+    standard_hour: float = Field(ge=0)
+    """USD an hour of one node, with its disks."""
+
+
+class HoldRecord(_Record):
+    """The job had cost `spent_usd` of `budget_usd`; it stands still until its budget is larger than that."""
+
+    schema_version: Literal[1] = 1
+    budget_usd: float
+    spent_usd: float
+    at: float
+
+
+class RangeRecord(_Record):
+    """An expectation, and what it lies between."""
+
+    low: float
+    mid: float
+    high: float
+
+
+class EstimateRecord(_Record):
+    """What a job was expected to take and to cost."""
+
+    schema_version: Literal[1] = 1
+    machine: str
+    provisioning: Literal["spot", "standard"]
+    nodes: int
+    frames: int
+    hours: RangeRecord
+    """From the first node's start to the last one's end."""
+    node_hours: RangeRecord
+    usd: RangeRecord
+    basis: str
+    """What it was reckoned from, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +310,18 @@ class JobPaths:
 
     def round(self, number: int) -> ObjectUrl:
         return self.rounds / f"{number}.json"
+
+    @property
+    def budget(self) -> ObjectUrl:
+        return self.home / "budget.json"
+
+    @property
+    def held(self) -> ObjectUrl:
+        return self.home / "held.json"
+
+    @property
+    def estimate(self) -> ObjectUrl:
+        return self.home / "estimate.json"
 
     @property
     def frames(self) -> ObjectUrl:

@@ -20,4 +20,8 @@ def find_renderer(name: str, version: str = "") -> Renderer:
         from jit_render.render.standin_renderer import StandinRenderer
 
         return StandinRenderer()
-    raise UsageError(f"{name!r} is no renderer; known: nuke, standin.")
+    if name == "preprocess":
+        from jit_render.render.preprocess_renderer import PreprocessRenderer
+
+        return PreprocessRenderer()
+    raise UsageError(f"{name!r} is no renderer; known: nuke, standin, preprocess.")
