@@ -26,6 +26,7 @@ from jit_render.model.settings import Layer, Resolved, Settings, resolve
 FILE_NAME = "jit-render.toml"
 CONFIG_VARIABLE = "JIT_RENDER_CONFIG"
 _PREFIX = "JIT_RENDER_"
+_NODE = {"JIT_RENDER_MACHINE", "JIT_RENDER_PROVISIONING", "JIT_RENDER_BOOTED"}  # what an engine tells a node of itself
 
 
 def load(
@@ -97,7 +98,7 @@ def environment_layer(environ: Mapping[str, str]) -> Layer:
 
 def _refuse_near(name: str) -> None:
     """``JIT_RENDER_CAHCE_LIMIT`` must not be ignored in silence."""
-    if not name.startswith(_PREFIX):
+    if not name.startswith(_PREFIX) or name in _NODE:
         return
     known = [f"{_PREFIX}{section}_{key}".upper() for section, kind in _sections().items() for key in kind.model_fields]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.9)

@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from jit_render.model.clock import Clock
@@ -58,6 +59,7 @@ class Attempt:
                 heartbeat=clock.wall(),
                 heartbeat_seconds=beat,
                 frames_asked=frames_asked,
+                **machine_of(os.environ),
             )
             url = paths.attempt(task, candidate)
             try:
@@ -115,6 +117,17 @@ class Attempt:
             if found.ended is None and (found.host, found.pid) == (self._record.host, self._record.pid):
                 return self._store.write(self._url, data, if_generation=info.id.generation)
         raise Preempted(f"{self._url} was ended by somebody else; this attempt stops.")
+
+
+def machine_of(environ: Mapping[str, str]) -> dict[str, Any]:
+    """What an engine tells a node of its machine: its type, how it is paid for, when it booted (Unix seconds)."""
+    how = environ.get("JIT_RENDER_PROVISIONING", "").lower()
+    booted = environ.get("JIT_RENDER_BOOTED", "")
+    return {
+        "machine": environ.get("JIT_RENDER_MACHINE", ""),
+        "provisioning": how if how in {"spot", "standard"} else "",
+        "booted": float(booted) if booted.isdecimal() else None,
+    }
 
 
 def next_number(store: Store, paths: JobPaths, task: int) -> int:
