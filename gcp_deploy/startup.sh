@@ -92,7 +92,11 @@ watch_idle() { # a node that nobody gives work to must not go on costing
     [ "$limit" != 0 ] || return 0
     limit="$(awk -v minutes="$limit" 'BEGIN { printf "%d", minutes * 60 }')"
     while sleep 30; do
-        if pgrep -f "$home/bin/.*jit-render work" >/dev/null; then idle=0; else idle=$((idle + 30)); fi
+        if pgrep -f "$home/bin/" >/dev/null; then
+            idle=0 # a worker, or an agent that still uploads; an idle agent ends by itself
+        else
+            idle=$((idle + 30))
+        fi
         if [ "$idle" -ge "$limit" ]; then
             echo "jit-render: no work for $limit seconds; turning off"
             systemctl poweroff

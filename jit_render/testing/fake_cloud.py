@@ -37,6 +37,7 @@ _SERVICES: list[tuple[str, re.Pattern[str]]] = [
     ("serviceusage", re.compile(r"^/v1/(projects/[^/]+/services|operations/)")),
     ("cloudresourcemanager", re.compile(r"^/v3/projects/")),
 ]
+_POLL_SECONDS = 0.005  # tests make one for each place where something may be killed
 ALWAYS_ON = frozenset({"serviceusage.googleapis.com", "cloudresourcemanager.googleapis.com", "storage.googleapis.com"})
 
 
@@ -52,6 +53,7 @@ class FakeCloud:
         regions: Iterable[str] = ("us-central1",),
     ) -> None:
         self.gcs = FakeGcs(buckets=buckets)
+        self.gcs.poll_seconds = _POLL_SECONDS
         self.project = project
         self.denied: set[str] = set()
         """Permissions that the caller lacks."""
@@ -71,7 +73,7 @@ class FakeCloud:
 
     def __enter__(self) -> Self:
         self.gcs.start()
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="fake-cloud").start()
+        threading.Thread(target=self._server.serve_forever, args=(_POLL_SECONDS,), daemon=True, name="fake-cloud").start()
         return self
 
     def __exit__(self, *error: object) -> None:

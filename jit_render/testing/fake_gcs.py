@@ -110,6 +110,8 @@ class FakeGcs:
         self.tokens = None if tokens is None else set(tokens)
         self.requests: deque[Seen] = deque(maxlen=LOG_LENGTH)
         self.stopped = threading.Event()
+        self.poll_seconds = 0.05
+        """How soon `stop` is noticed."""
         self._counts: Counter[tuple[str, str, str]] = Counter()
         self._denied: dict[str, str] = {}
         self._bandwidth = bandwidth
@@ -122,7 +124,8 @@ class FakeGcs:
         self.url = f"http://{host}:{self._server.server_address[1]}"
 
     def start(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="fake-gcs").start()
+        serve, poll = self._server.serve_forever, (self.poll_seconds,)
+        threading.Thread(target=serve, args=poll, daemon=True, name="fake-gcs").start()
         return self
 
     def stop(self) -> None:
