@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def measure(*, quick: bool) -> dict[str, Any]:
     """Run the grid; `values.Result` as plain values."""
-    from benchmarks.farm.measure import run
+    from benchmarks.farm.outside import run
 
     return run(quick=quick)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 FIRST = 1001
-OUTPUT = "out/comp.%04d.exr"
+OUTPUT = "comp.%04d.exr"
 STILL = "stills/grade.exr"
 _OUT_SIZE = (256, 128)
 _CHANNELS = 4
@@ -41,8 +41,8 @@ def make(
     return names
 
 
-def script(show: str, frames: int, layers: int, size: tuple[int, int]) -> str:
-    """The .nk with its files below `show`: every layer merged over the one before, a still on top, cropped small."""
+def script(show: str, out: str, frames: int, layers: int, size: tuple[int, int]) -> str:
+    """The .nk with its files below `show` and its outputs in `out`: every layer merged over the one before, a still on top, cropped small."""
     width, height = size
     span = f"first {FIRST}\n last {FIRST + frames - 1}"
     parts = [
@@ -59,7 +59,7 @@ def script(show: str, frames: int, layers: int, size: tuple[int, int]) -> str:
     parts.append("Merge2 {\n inputs 2\n operation average\n name MergeStill\n}")
     parts.append(f"Crop {{\n box {{0 0 {_OUT_SIZE[0]} {_OUT_SIZE[1]}}}\n reformat true\n name CropOut\n}}")
     parts.append(
-        f"Write {{\n file {show}/{OUTPUT}\n file_type exr\n compression none\n create_directories true\n name Write1\n}}"
+        f"Write {{\n file {out}/{OUTPUT}\n file_type exr\n compression none\n create_directories true\n name Write1\n}}"
     )
     return "\n".join(parts) + "\n"
 
@@ -76,3 +76,8 @@ def _write(path: Path, name: str, size: tuple[int, int]) -> None:
     out = OpenImageIO.ImageOutput.create(str(path))
     if not (out and out.open(str(path), spec) and out.write_image(noise.astype(np.float16)) and out.close()):
         raise OSError(f"{path}: the plate cannot be written ({OpenImageIO.geterror()}); is the disk full?")
+
+
+def output_bytes() -> int:
+    """About what one frame writes: three channels of half floats, which are not compressed."""
+    return _OUT_SIZE[0] * _OUT_SIZE[1] * 3 * 2

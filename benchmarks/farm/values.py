@@ -79,7 +79,7 @@ class HostRun:
     sent_bytes: int
     """Over all links of the host, from the interfaces' counters."""
     planned_bytes: int | None = None
-    """jit only: what the plan says that this host's frames read, each object once;"""
+    """jit only: what the plan says that this host's frames read, each object once (0 where its cache has all);"""
     fetched_bytes: int | None = None
     """and what its agent fetched."""
 
