@@ -13,7 +13,7 @@ from rich.console import Console
 
 from benchmarks import machine
 
-NAMES = ("resolve", "restart", "plan", "plan-bucket", "prefetch", "ingest")
+NAMES = ("resolve", "restart", "fetch", "plan", "plan-bucket", "prefetch", "ingest", "preprocess")
 """Modules of this package with ``measure(*, quick) -> dict`` and ``table(result) -> rich.Table``."""
 
 

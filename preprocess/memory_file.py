@@ -2,9 +2,8 @@
 
 Image libraries want files: they seek, and some of them open by name alone. The kernel gives a file without a disk
 (memfd_create, Linux 3.17), which has a name under ``/proc/self/fd`` for as long as it is open. So an object that is
-used once goes from the bucket to a decoder, and an encoder's output to the bucket, without touching a disk, and vanishes
-with the process however that ends. Its bytes count as this process's memory (to the kernel,
-shared memory).
+used once goes from the bucket to a decoder, and an encoder's output to the bucket, without touching a disk, and it
+vanishes with the process however that ends. Its bytes are this process's memory (to the kernel, shared memory).
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ from jit_render.model.settings import StoreSettings
 from jit_render.store import open_store
 from nuke_callbacks import wire
 from preprocess.assets import Assets
+from preprocess.counted import CountedStore
 from preprocess.environment import Wishes
 from preprocess.gather import gather
 from preprocess.memory import DEFAULT_BUDGET
@@ -90,7 +91,7 @@ def run(given: argparse.Namespace, environment: Any) -> dict[ImageKey, JitRender
         environment[wire.JOB_VARIABLE], int(environment[wire.TASK_VARIABLE]), int(environment[wire.ATTEMPT_VARIABLE])
     )
     clock = SystemClock()
-    store = open_store(StoreSettings.model_validate_json(environment.get(STORE_VARIABLE, "{}")), clock)
+    store = CountedStore(open_store(StoreSettings.model_validate_json(environment.get(STORE_VARIABLE, "{}")), clock))
     try:
         reader = JobReader(store, ObjectUrl.parse(attempt.job))
         spec = reader.spec()
@@ -118,6 +119,7 @@ def run(given: argparse.Namespace, environment: Any) -> dict[ImageKey, JitRender
             task.run(frames, given.cameras, left.__contains__)
             failures = task.failures
         gather(reader, pipeline, place)
+        _say(f"{store.bytes_read} bytes of pictures read, {store.bytes_written} written")
         return failures
     finally:
         store.close()
