@@ -21,13 +21,16 @@ from gcp_deploy.batch.service import BatchService, as_proto
 from gcp_deploy.batch.standing import Standing
 from gcp_deploy.batch.verdict import next_tasks
 from jit_render.farm import control
+from jit_render.farm.billing import prices_of, terms_of
 from jit_render.farm.engines import give_to
+from jit_render.farm.holding import hold_of, refuse_held, set_budget
 from jit_render.farm.records import JobReader
 from jit_render.farm.status import JobStatus, StatusFollower
 from jit_render.model.clock import Clock
 from jit_render.model.frames import spell
 from jit_render.model.identity import ObjectUrl
 from jit_render.model.job import JobSpec
+from jit_render.model.rounds import RoundRecord
 from jit_render.model.settings import Settings
 from jit_render.store import Store
 
@@ -62,12 +65,21 @@ class BatchEngine:
         give_to(self._store, home, self.name)
         rounds = self._rounds(home)
         last = rounds.last()
+        self._bound(home, last)
         if last is None:
             rounds.open(self._settings, tasks, 1)
             return
         job = rounds.job(last) if last.accepted else rounds.ask(last)  # written down, then something came between
         if job is None or not job.is_active:
             rounds.open(self._settings, unfinished_tasks(JobReader(self._store, home)), last.number + 1)
+
+    def _bound(self, home: ObjectUrl, last: RoundRecord | None) -> None:
+        """What the job may cost, where that is new. Raises JobConflict while it is held."""
+        budget = self._settings.gcp.budget
+        if budget and (last is None or f"gcp.budget={budget}" not in last.choices):
+            on = prices_of(self._settings)
+            set_budget(self._store, home, budget, prices=on, terms=terms_of(self._settings))
+        refuse_held(self._store, home)
 
     def status(self, home: ObjectUrl) -> JobStatus:
         """By the records, and by the service where they do not tell."""
@@ -84,7 +96,7 @@ class BatchEngine:
         if job is not None and not job.is_over:
             return None
         tasks = next_tasks(JobReader(self._store, home), last)
-        if not tasks:
+        if not tasks or hold_of(self._store, home):
             return None
         gcp = self._settings.gcp
         if gcp.fallback == "on-demand":

@@ -11,5 +11,7 @@ if [ ! -x "$render" ]; then
     exit 2
 fi
 umask 077
+# Since when this machine is paid for: the attempt's record says so.
+export JIT_RENDER_BOOTED="${JIT_RENDER_BOOTED:-$(($(date +%s) - $(cut -d. -f1 /proc/uptime)))}"
 echo "task $BATCH_TASK_INDEX of $BATCH_TASK_COUNT, retry ${BATCH_TASK_RETRY_ATTEMPT:-0}, on $(hostname)"
 exec "$render" work --json --job "$JIT_RENDER_HOME" --round "$JIT_RENDER_ROUND" --index "$BATCH_TASK_INDEX"

@@ -110,6 +110,8 @@ def node_environment(settings: Settings, plan: RoundPlan) -> dict[str, str]:
     values = {
         "JIT_RENDER_HOME": str(plan.home),
         "JIT_RENDER_ROUND": plan.number,
+        "JIT_RENDER_MACHINE": gcp.machine,
+        "JIT_RENDER_PROVISIONING": gcp.provisioning,
         "JIT_RENDER_CACHE_ROOT": f"{CACHE_MOUNT}/jit-render" if gcp.local_ssds else BOOT_CACHE,
         "JIT_RENDER_CACHE_LIMIT": limit,
         "JIT_RENDER_CACHE_FREE_SPACE": settings.cache.free_space,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from jit_render.model.errors import UsageError
+from jit_render.model.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from jit_render.cli.session import Session
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from jit_render.farm.status import JobStatus
     from jit_render.farm.submit import Submission
     from jit_render.model.identity import ObjectUrl
+    from jit_render.model.job import EstimateRecord
     from jit_render.report.progress import Display
 
 
-def ask_before(given: Session, engine: Engine, submission: Submission, *, yes: bool) -> None:
-    """Say what will run, and go on only if the person wants it.
+def ask_before(given: Session, engine: Engine, submission: Submission, *, yes: bool) -> EstimateRecord | None:
+    """Say what will run and what it will take, and go on only if the person wants it. The estimate, where there is one.
 
     Raises ConfigError for what the engine cannot run, UsageError where nobody can be asked.
     """
@@ -33,8 +34,15 @@ def ask_before(given: Session, engine: Engine, submission: Submission, *, yes: b
     nodes = min(gcp.nodes, tasks)
     after = ", on demand where that fails" if gcp.provisioning == "spot" and gcp.fallback == "on-demand" else ""
     note(f"{count(tasks, 'task')} on up to {count(nodes, 'node')} of {gcp.machine}, {kind}{after}.")
-    if yes:
-        return
+    expected = _expected(given, submission)
+    if not yes:
+        _ask()
+    return expected
+
+
+def _ask() -> None:
+    from jit_render.cli.output import note
+
     if not sys.stdin.isatty():
         raise UsageError("this costs money and there is no terminal to ask at; say --yes.")
     try:
@@ -44,6 +52,22 @@ def ask_before(given: Session, engine: Engine, submission: Submission, *, yes: b
     if not goes_on:
         note("nothing was submitted.")
         raise typer.Exit(1)
+
+
+def _expected(given: Session, submission: Submission) -> EstimateRecord | None:
+    """Say what it will take; a machine without a price is no reason not to render."""
+    from jit_render.cli.output import note
+    from jit_render.farm.billing import estimate
+    from jit_render.report.estimate import estimate_lines
+
+    try:
+        expected = estimate(given.settings, given.store, submission.spec)
+    except ConfigError as error:
+        note(f"  cost       unknown: {error}")
+        return None
+    for line in estimate_lines(expected, budget=given.settings.gcp.budget):
+        note(line)
+    return expected
 
 
 def run_service(given: Session, home: ObjectUrl, engine: Engine, *, wait: bool, json: bool) -> int:

@@ -83,6 +83,7 @@ def submit_script(given: Session, what: What, how: How) -> int:
 def submit_prepared(given: Session, engine: Engine, submission: Submission, how: How) -> int:
     """What follows once it is known what the job is. The exit code."""
     from jit_render.cli.run_service import ask_before
+    from jit_render.farm.billing import put_estimate
     from jit_render.farm.planning import look
     from jit_render.farm.scouting import scouted_frames
     from jit_render.farm.submit import submit as submit_job
@@ -93,11 +94,13 @@ def submit_prepared(given: Session, engine: Engine, submission: Submission, how:
     inputs = look(given.store, submission.plan, submission.spec)
     if how.plan_only:
         return _show_plan(given, submission, inputs, may_upload=how.may_upload, json=how.json)
-    if how.run and not how.engine.is_local:
-        ask_before(given, engine, submission, yes=how.engine.yes)
+    on_service = how.run and not how.engine.is_local
+    expected = ask_before(given, engine, submission, yes=how.engine.yes) if on_service else None
     inputs = _bring(given, submission, inputs, may_upload=how.may_upload, quiet=how.json)
     _warn(inputs, allow_missing=submission.spec.allow_missing)
     done = submit_job(given.store, submission, given.clock, inputs)
+    if expected is not None:
+        put_estimate(given.store, done.home, expected)
     exit_code = 0
     if done.action == "nothing" or not how.run:
         _say_submitted(done, json=how.json)

@@ -43,6 +43,7 @@ class FakeNode:
         self.name = name
         self.disk = folder / name
         self.disk.mkdir(parents=True)
+        self._born = int(time.time())
         self.is_lost = threading.Event()
         self._leaving = threading.Event()
         self.metadata = FakeMetadata(project=project).start()
@@ -57,7 +58,8 @@ class FakeNode:
         for real, here in places.items():
             text = text.replace(real, here)
             variables = {name: value.replace(real, here) for name, value in variables.items()}
-        environment = {**_clean(), **variables, **self.metadata.environment, MARK: self._mark}
+        node = {MARK: self._mark, "JIT_RENDER_BOOTED": str(self._born)}  # this machine is up for longer than the node
+        environment = {**_clean(), **variables, **self.metadata.environment, **node}
         with log.open("wb") as file:
             process = subprocess.Popen(
                 ["/bin/sh", "-c", text],

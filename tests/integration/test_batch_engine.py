@@ -19,13 +19,14 @@ from jit_render.farm import control
 from jit_render.farm.attempts import Attempt
 from jit_render.farm.engines import engine_of
 from jit_render.farm.engines import open_engine as find_engine
-from jit_render.farm.records import JobReader
+from jit_render.farm.records import JobReader, encode
 from jit_render.farm.rounds import Rounds
-from jit_render.model.errors import CloudConflict, CloudUnavailable, ConfigError
+from jit_render.model.errors import CloudConflict, CloudUnavailable, ConfigError, JobConflict
 from jit_render.model.identity import ObjectUrl
-from jit_render.model.job import FailureClass
+from jit_render.model.job import FailureClass, HoldRecord
 from jit_render.model.rounds import RoundRecord
 from jit_render.model.settings import GcpSettings, Settings
+from jit_render.store import ABSENT
 from jit_render.testing.fake_batch import FakeBatch, JobState
 from jit_render.testing.fake_clock import FakeClock
 
@@ -248,3 +249,19 @@ def test_a_later_round_is_like_the_last_unless_told_otherwise(
         group = place.server.jobs[place.last().name].job
         assert group.allocation_policy.instances[0].policy.machine_type == machine
         assert group.task_groups[0].parallelism == 2
+
+
+def test_a_job_that_has_cost_its_budget_goes_on_only_with_more(place: Place) -> None:
+    place.engine(budget=5).submit(place.home)
+    place.attempt(0, FailureClass.PREEMPTED)
+    place.over()
+    paths = JobReader(place.studio.store, place.home).paths
+    held = HoldRecord(budget_usd=5, spent_usd=5.1, at=0)
+    place.studio.store.write(paths.held, encode(held), if_generation=ABSENT)
+
+    assert place.engine(budget=5).go_on(place.home) is None
+    with pytest.raises(JobConflict, match="is held"):
+        place.engine(budget=5).submit(place.home)
+    place.engine(budget=9).submit(place.home)
+
+    assert place.last().number == 2
