@@ -74,12 +74,12 @@ class Chain:
         wanted = Window(full.x, top, full.width, bottom - top)
         found = self._whole.get((place, frame)) or self._rows.get((place, frame))
         if found is None or not found.data_window.covers(wanted):
-            found = self._make(place, frame, wanted)
+            found = _cut(self._make(place, frame, wanted), wanted)
             if found.data_window == full and self._is_kept(place):
                 self._whole[place, frame] = found
             elif place in self._shared:
                 self._rows[place, frame] = found
-        return found if found.data_window == wanted else found.part(wanted)
+        return _cut(found, wanted)
 
     def whole(self, place: int, frame: int) -> Image:
         """All of what `place` makes of `frame`; put together from bands where the picture is worked on in bands."""
@@ -168,3 +168,8 @@ class Chain:
         source = self._sources.pop(frame, None)
         if source is not None:
             source.close()
+
+
+def _cut(image: Image, window: Window) -> Image:
+    """What an operation with a halo makes is right inside it only."""
+    return image if image.data_window == window else image.part(window)
