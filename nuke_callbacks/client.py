@@ -161,6 +161,12 @@ class Client:
             reply = self._call("stats")
         return {"agent": reply.get("agent", {}), "attempt": reply.get("attempt", {})}
 
+    def verify(self, after: str = "") -> Dict[str, Any]:
+        """Re-read some of the node's cache, from `after` on: ``checked``, ``checked_bytes``, ``bad``, ``after``."""
+        with self._locked():
+            reply = self._call("verify", after=after)
+        return {key: reply.get(key) for key in ("checked", "checked_bytes", "bad", "after")}
+
     def confirm(self) -> None:
         """One round trip, so that what a lost agent had leased is known to be still there (or in `take_failures`)."""
         with self._locked():

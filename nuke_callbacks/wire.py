@@ -23,6 +23,8 @@ publish   write, frame, frames (movies: all it holds, else [frame]),    publishe
 drain     session_only (bool)                                           committed [[write, view, frame], ...],
                                                                         failed [[url, kind, message], ...]
 stats     –                                                             agent {...}, attempt {...}
+verify    after (where to go on; "" at first)                           checked, checked_bytes, bad [object, ...],
+                                                                        after (null at the end)
 ========  ============================================================  =======================================
 
 An answer is ``{"name", "state", "path", "leased", "reason", "kind", "object", "retryable"}``:
@@ -41,12 +43,15 @@ without the removing: a client that lost its agent in the middle of a frame open
 agent, and what has been written in between must stay. For the same reason every verb may be sent twice.
 What has been begun for the same Write and the same outputs and is not yet published stays, too: a movie grows.
 
-Publish answers once its outputs survive a kill of every process on the node, and waits while the spool is over its limit.
-An output that was not written is left out of `published`; one that is incomplete is the error OutputInvalid, and then
-nothing of the request is taken. When an earlier output of the attempt cannot be uploaded, that is the error of
-the next publish, once in each session; what that publish brought is safe all the same. Drain waits for the attempt's
-outputs (with `session_only`) or for all of the node's, and tells of the attempt all that this agent has committed
-(an agent knows nothing of what one before it did: the bucket does) and all that cannot be uploaded.
+Publish answers once its outputs survive a kill of every process on the node, and waits while the spool is over its
+limit. An output that was not written is left out of `published`; one that is incomplete is the error OutputInvalid,
+and then nothing of the request is taken. When an earlier output of the attempt cannot be uploaded, that is the error
+of the next publish, once in each session; what that publish brought is safe all the same. Drain waits for the
+attempt's outputs (with `session_only`) or for all of the node's, and tells of the attempt all that this agent has
+committed (an agent knows nothing of what one before it did: the bucket does) and all that cannot be uploaded.
+
+Verify re-reads some of what is cached, for a second or so, and throws away what is damaged; asked again with the
+`after` of each reply, it goes through all of it.
 """
 
 from __future__ import annotations
@@ -56,7 +61,7 @@ from typing import Any, Dict
 
 VERSION = 1
 LINE_LIMIT = 8 * 1024 * 1024
-VERBS = ("hello", "resolve", "ensure", "frame", "publish", "drain", "stats")
+VERBS = ("hello", "resolve", "ensure", "frame", "publish", "drain", "stats", "verify")
 STATES = ("local", "absent", "unmapped", "failed")
 
 SOCKET_VARIABLE = "JIT_RENDER_SOCKET"  # path of the agent's socket; unset on an artist's desk

@@ -39,6 +39,14 @@ def flag(message: Message, key: str) -> bool:
     return value
 
 
+def digest(message: Message, key: str) -> str:
+    """64 hexadecimal digits; empty where the key is missing."""
+    value = text(message, key, "")
+    if value and (len(value) != 64 or set(value) - set("0123456789abcdef")):
+        raise _wrong(message, key, "64 hexadecimal digits, or empty")
+    return value
+
+
 def pairs(message: Message, key: str) -> list[tuple[str, str]]:
     """``[[text, text], …]``."""
     return _each(message, key, _pair, "a list of pairs of strings")

@@ -23,6 +23,7 @@ _COUNTERS = frozenset(
         *("uploaded_entries", "uploaded_bytes", "upload_retries", "failed_entries"),
         *("cache_hits", "cache_misses", "cache_evictions", "cache_evicted_bytes"),
         *("cache_quarantined", "cache_fetched_bytes", "cache_fetches", "cache_disk_errors"),
+        *("cache_verified_entries", "cache_verified_bytes"),
     }
 )
 

@@ -33,7 +33,12 @@ class Node:
 
     def __init__(self, settings: AgentSettings, store: Store, clock: Clock) -> None:
         """Takes the cache's lock. Raises CacheLocked, CacheUnusable."""
-        limits = CacheLimits(settings.cache.limit, settings.cache.free_space, settings.cache.fetchers)
+        limits = CacheLimits(
+            settings.cache.limit,
+            settings.cache.free_space,
+            settings.cache.fetchers,
+            verify_rate=settings.cache.verify_rate,
+        )
         self.settings = settings
         self.clock = clock
         self.store = store
@@ -75,7 +80,7 @@ class Node:
                     finish_link(self.cache.view.place(entry.job_id, file.url), file.path)
             self.uploads.add(entry)
         self._drop_old_views({entry.job_id for entry in entries})
-        await self.cache.start()
+        await self.cache.start(lambda: bool(self.uploads.spooled_entries))
 
     def _drop_old_views(self, needed: set[str]) -> None:
         """Links of jobs that nobody has named for long; a hello renews its job's folder (see `use_view`)."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from jit_render.agent.node import Node
 
 Reply = dict[str, Any]
+VERIFY_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -77,6 +78,7 @@ class Session:
             "publish": self._publish,
             "drain": self._drain,
             "stats": self._stats,
+            "verify": self._verify,
         }
 
     def _look_ahead(self, job: Job | None, key: AttemptKey, frames: Sequence[int]) -> Ahead | None:
@@ -246,3 +248,15 @@ class Session:
 
     async def _stats(self, _message: Message) -> Reply:
         return {"agent": self._node.stats(), "attempt": self._attempt.tally.as_dict()}
+
+    async def _verify(self, message: Message) -> Reply:
+        """A second's worth, so that the client can tell how it goes and nothing waits long at the end."""
+        after, clock = fields.digest(message, "after"), self._node.clock
+        end = clock.monotonic() + VERIFY_SECONDS
+        report, rest = await self._node.cache.verify_some(after, lambda: clock.monotonic() >= end)
+        return {
+            "checked": report.checked,
+            "checked_bytes": report.checked_bytes,
+            "bad": list(report.bad),
+            "after": rest,
+        }

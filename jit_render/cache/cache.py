@@ -26,6 +26,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -37,6 +38,7 @@ from jit_render.cache.fetch import Fetches, Flight
 from jit_render.cache.health import DiskHealth
 from jit_render.cache.index import Entry
 from jit_render.cache.layout import Layout, take_lock, this_boot
+from jit_render.cache.lazy_verify import LazyVerify
 from jit_render.cache.leases import Leases
 from jit_render.cache.opening import open_index
 from jit_render.cache.pins import KEPT_SECONDS, Pins
@@ -88,6 +90,17 @@ class NodeCache:
         self._upkeep = Upkeep(
             layout, self._index, self._leases, self._space, self._health, self._housekeeping, self._discard
         )
+        self._is_busy: Callable[[], bool] = lambda: False
+        self._lazy = LazyVerify(
+            layout, self._index, self._health, self._housekeeping, clock,
+            bytes_per_second=max(1, limits.verify_rate),
+            demands=lambda: self._hits + self._misses,
+            is_busy=lambda: bool(self._fetches.flights) or self._is_busy(),
+            is_on_its_way=lambda digest: digest in self._fetches.flights,
+            discard=self._discard,
+            fetch=lambda info: self.acquire("", info, Priority.PREFETCH),
+        )  # fmt: skip
+        self._rereading: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
         self._reconciling: asyncio.Task[None] | None = None
@@ -112,14 +125,17 @@ class NodeCache:
             os.close(lock)
             raise
 
-    async def start(self) -> None:
-        """Begin the background work: what a crash left, writing the index."""
+    async def start(self, is_busy: Callable[[], bool] = lambda: False) -> None:
+        """Begin the background work: what a crash left, writing the index; while not `is_busy`, re-reading."""
         for leftover in files.names_in(str(self._layout.incoming)):
             if not self._layout.is_ours(leftover):
                 self._dispose(f"{self._layout.incoming}/{leftover}")
         self._trim_if_over()
         self._writing = asyncio.create_task(self._keep_writing())
         self._reconciling = asyncio.create_task(self._reconcile())
+        self._is_busy = is_busy
+        if self._limits.verify_rate:
+            self._rereading = asyncio.create_task(self._lazy.run())
 
     def lease_cached(self, holder: str, object_id: ObjectId) -> Path | None:
         """The object for `holder`, if it is here and can be believed without reading it. Never waits."""
@@ -209,6 +225,8 @@ class NodeCache:
             fetches_running=len(self._fetches.running),
             fetches_queued=self._fetches.queued,
             disk_errors=self._health.errors,
+            verified_entries=self._lazy.entries,
+            verified_bytes=self._lazy.verified_bytes,
             reconciling=self._reconciling is not None and not self._reconciling.done(),
         )
 
@@ -219,6 +237,13 @@ class NodeCache:
         """
         return await self._upkeep.verify(progress)
 
+    async def verify_some(self, after: str, is_enough: Callable[[], bool]) -> tuple[VerifyReport, str | None]:
+        """The same for some entries: those behind `after` (empty: the first), until `is_enough`.
+
+        The second value is where to go on; None at the end.
+        """
+        return await self._upkeep.verify_some(after, is_enough)
+
     async def clear(self) -> ClearReport:
         """Remove everything that nobody holds."""
         return await self._upkeep.clear()
@@ -227,9 +252,10 @@ class NodeCache:
         """Stop fetching, write the index, let go of the folder."""
         self._gate.shut()
         self._closing.set()
-        if self._reconciling is not None:
-            self._reconciling.cancel()
-        await asyncio.gather(*filter(None, (self._writing, self._reconciling)), return_exceptions=True)
+        background = (self._reconciling, self._rereading)
+        for task in filter(None, background):
+            task.cancel()
+        await asyncio.gather(*filter(None, (self._writing, *background)), return_exceptions=True)
         await self._fetches.close(CLOSE_GRACE_SECONDS)
         await self._index.flush()
         self._carrier.close()

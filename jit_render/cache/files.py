@@ -22,6 +22,14 @@ def size_of(path: str) -> int:
         return -1
 
 
+def inode_of(path: str) -> int:
+    """Which file is at `path`; -1 where there is none."""
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return -1
+
+
 def names_in(folder: str) -> list[str]:
     """What `folder` holds; nothing where it is missing. Raises OSError for a failing disk."""
     try:

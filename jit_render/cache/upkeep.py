@@ -35,19 +35,31 @@ class Upkeep:
 
     async def verify(self, progress: Progress | None) -> VerifyReport:
         """See NodeCache.verify."""
-        await self.index.flush()
         checked = checked_bytes = 0
         bad: list[str] = []
-        first = b""
-        while page := self.index.between(first, None):
-            for row in page:
-                if not await self._is_good(row.digest):
-                    bad.append(str(row))
-                checked, checked_bytes = checked + 1, checked_bytes + row.size_bytes
-                if progress is not None:
-                    progress(checked, checked_bytes)
-            first = bytes.fromhex(page[-1].digest) + b"\0"
+        after: str | None = ""
+        while after is not None:
+            part, after = await self.verify_some(after, lambda: False)
+            checked, checked_bytes = checked + part.checked, checked_bytes + part.checked_bytes
+            bad += part.bad
+            if progress is not None:
+                progress(checked, checked_bytes)
         return VerifyReport(checked, checked_bytes, tuple(bad))
+
+    async def verify_some(self, after: str, is_enough: Callable[[], bool]) -> tuple[VerifyReport, str | None]:
+        """See NodeCache.verify_some."""
+        if not after:
+            await self.index.flush()
+        page = self.index.between(bytes.fromhex(after) + b"\0" if after else b"", None)
+        checked = checked_bytes = 0
+        bad: list[str] = []
+        for row in page:
+            if not await self._is_good(row.digest):
+                bad.append(str(row))
+            checked, checked_bytes = checked + 1, checked_bytes + row.size_bytes
+            if is_enough():
+                break
+        return VerifyReport(checked, checked_bytes, tuple(bad)), page[checked - 1].digest if page else None
 
     async def clear(self) -> ClearReport:
         """See NodeCache.clear."""

@@ -12,12 +12,14 @@ class CacheLimits:
     """How much of the disk the cache may take.
 
     ``limit_bytes`` bounds objects and downloads in flight together; ``free_space_bytes`` of the disk stay free;
-    ``fetchers`` objects are fetched at a time.
+    ``fetchers`` objects are fetched at a time. ``verify_rate`` bytes per second are re-read while nobody needs the
+    disk; 0: none.
     """
 
     limit_bytes: int
     free_space_bytes: int
     fetchers: int = 8
+    verify_rate: int = 0
 
 
 class Priority(IntEnum):
@@ -62,6 +64,9 @@ class CacheStats:
     fetches_running: int
     fetches_queued: int
     disk_errors: int
+    verified_entries: int
+    """Re-read while idle."""
+    verified_bytes: int
     reconciling: bool
     """What the last run left is still being looked through."""
 

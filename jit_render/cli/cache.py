@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -12,7 +13,10 @@ from jit_render.cli import boundary
 from jit_render.cli.options import Json, Set
 
 if TYPE_CHECKING:
-    from jit_render.cache import NodeCache
+    from rich.progress import Progress
+
+    from jit_render.cache import NodeCache, VerifyReport
+    from nuke_callbacks.client import Client
 
 Root = Annotated[Path | None, typer.Option("--cache", metavar="FOLDER", help="The node's cache [cache.root].")]
 Result = TypeVar("Result")
@@ -45,12 +49,13 @@ def status(cache: Root = None, overrides: Set = None, json: Json = False) -> Non
 
 @app.command("verify", epilog=boundary.EXIT_CODES)
 def verify(cache: Root = None, overrides: Set = None, json: Json = False) -> None:
-    """Read every cached object again and throw away what does not match its checksum. No agent may be running."""
+    """Read every cached object again and throw away what does not match its checksum; asks the agent where one runs."""
     from jit_render.cli.output import note, say, say_json
     from jit_render.report.words import size
 
     root = _root(cache, overrides)
-    report = _opened(root, overrides, lambda node: node.verify())
+    with _progress(quiet=json) as progress:
+        report = _verified(root, overrides, progress)
     if json:
         say_json(report)
     else:
@@ -128,13 +133,60 @@ def _opened(root: Path, overrides: list[str] | None, ask: Callable[[NodeCache], 
 
 
 def _asked(socket: Path) -> dict[str, Any]:
+    with _client(socket) as client:
+        return dict(client.stats()["agent"])
+
+
+@contextmanager
+def _client(socket: Path) -> Iterator[Client]:
+    """The running agent, whose refusals are our errors."""
     from jit_render.model.errors import from_kind
     from nuke_callbacks.client import AgentFailure, Client
 
     client = Client(str(socket), role="tool", takeover_seconds=2.0)
     try:
-        return dict(client.stats()["agent"])
+        yield client
     except AgentFailure as error:
         raise from_kind(error.kind, str(error)) from None
     finally:
         client.close()
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Progress]:
+    """How many objects have been read, on a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("verify"), BarColumn(), MofNCompleteColumn(), TextColumn("objects"), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as progress:
+        yield progress
+
+
+def _verified(root: Path, overrides: list[str] | None, progress: Progress) -> VerifyReport:
+    """By the agent, a second's worth at a time; by this process where none runs."""
+    from jit_render.agent.launch import answers, socket_path
+    from jit_render.cache import VerifyReport
+
+    socket = socket_path(root)
+    if not (socket.exists() and answers(socket)):
+        task = progress.add_task("", total=None)
+
+        async def all_of(node: NodeCache) -> VerifyReport:
+            entries = node.stats().entries
+            return await node.verify(lambda done, _: progress.update(task, total=max(entries, done), completed=done))
+
+        return _opened(root, overrides, all_of)
+    checked = checked_bytes = 0
+    bad: list[str] = []
+    after: str | None = ""
+    with _client(socket) as client:
+        task = progress.add_task("", total=client.stats()["agent"]["cache"]["entries"])
+        while after is not None:
+            part = client.verify(after)
+            checked, checked_bytes = checked + part["checked"], checked_bytes + part["checked_bytes"]
+            bad += part["bad"]
+            after = part["after"]
+            progress.update(task, completed=checked)
+    return VerifyReport(checked, checked_bytes, tuple(bad))

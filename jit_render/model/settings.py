@@ -55,6 +55,8 @@ class CacheSettings(_Section):
     """Frames whose planned inputs are fetched ahead; 0: none."""
     uploaders: int = Field(default=4, ge=1, le=256)
     spool_limit: Size = 50 * 1024**3
+    verify_rate: Size = 16 * 1024**2
+    """Bytes per second that an idle agent re-reads against their checksums; 0: none."""
 
 
 class IngestSettings(_Section):

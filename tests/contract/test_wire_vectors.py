@@ -27,7 +27,7 @@ READERS = {
     "write": fields.text, "state": fields.text, "name": fields.text, "role": fields.text, "job": fields.text,
     "frame": fields.integer, "task": fields.integer, "attempt": fields.integer, "version": fields.integer,
     "pid": fields.integer, "seconds": fields.number, "prefetch": fields.flag, "session_only": fields.flag,
-    "names": fields.pairs, "outputs": fields.pairs, "frames": fields.integers,
+    "names": fields.pairs, "outputs": fields.pairs, "frames": fields.integers, "after": fields.digest,
 }  # fmt: skip
 
 
@@ -129,7 +129,7 @@ def _check(reply, result):
     told = {key: value for key, value in reply.items() if key not in {"id", "ok"}}
     if "version" in told or not told:
         assert result is None
-    elif set(told) == {"agent", "attempt"}:
+    elif set(told) == {"agent", "attempt"} or "checked" in told:
         assert result == told
     elif "committed" in told:
         assert result == (told["committed"], told["failed"])

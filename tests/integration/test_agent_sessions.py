@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -261,3 +262,28 @@ def test_a_stale_socket_is_replaced_and_a_second_agent_leaves_the_first_alone(tm
     assert first.poll() is None
     assert place.talk().resolve(f"{SHOW}/nothing.exr")["state"] == "absent"
     place.close()
+
+
+def test_the_cache_is_verified_while_its_agent_runs(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    try:
+        for number in range(3):
+            place.put(f"show/plate.{number}.exr", b"plate %d" % number)
+        place.start()
+        talker = place.talk()
+        paths = [Path(talker.resolve(f"{SHOW}/plate.{number}.exr")["path"]).resolve() for number in range(3)]
+        paths[1].chmod(0o644)
+        paths[1].write_bytes(b"pla\0e 1")
+        environment = {**os.environ, "JIT_RENDER_CACHE_ROOT": str(place.cache_root)}
+        command = [sys.executable, "-m", "jit_render.cli.main", "cache", "verify", "--json"]
+        asked = [subprocess.run(command, env=environment, capture_output=True, text=True) for _ in range(2)]
+
+        bad = f"{place.bucket}/show/plate.1.exr"
+        first, second = (json.loads(one.stdout) for one in asked)
+        assert [one.returncode for one in asked] == [1, 0]
+        assert (first["checked"], [name.partition("#")[0] for name in first["bad"]]) == (3, [bad])
+        assert (second["checked"], second["bad"]) == (2, [])
+        assert Path(talker.resolve(f"{SHOW}/plate.1.exr")["path"]).read_bytes() == b"plate 1"
+        assert talker.call("verify", after="nonsense")["error"]["kind"] == "ProtocolError"
+    finally:
+        place.close()
