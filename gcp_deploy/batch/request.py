@@ -37,6 +37,13 @@ RETRIED = (50001, 50002, 50003, 50004, 50006, TRY_AGAIN)
 SPOT_GRACE_SECONDS = 30
 """What a Spot VM surely has between notice and end. More is for an instance template to ask (preemptionNoticeDuration);
 whether Batch passes that on is open, so a node does not count on it."""
+_OF_THIS_MACHINE = {
+    "cache": {"root", "limit"},
+    "store": set[str](),
+    "farm": {"workers", "grace"},
+    "render": {"renderer", "nuke", "gizmo_path", "environment"},  # the job's spec has what matters of them
+}
+"""Sections whose settings a node shares where they are not the default, but for those that a node has its own way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +121,17 @@ def node_environment(settings: Settings, plan: RoundPlan) -> dict[str, str]:
         "JIT_RENDER_PROVISIONING": gcp.provisioning,
         "JIT_RENDER_CACHE_ROOT": f"{CACHE_MOUNT}/jit-render" if gcp.local_ssds else BOOT_CACHE,
         "JIT_RENDER_CACHE_LIMIT": limit,
-        "JIT_RENDER_CACHE_FREE_SPACE": settings.cache.free_space,
         "JIT_RENDER_FARM_GRACE": min(gcp.notice, SPOT_GRACE_SECONDS),
-        "JIT_RENDER_FARM_HEARTBEAT": settings.farm.heartbeat,
-        "JIT_RENDER_RENDER_MEMORY": settings.render.memory or None,
-        "JIT_RENDER_RENDER_THREADS": settings.render.threads or None,
-        "JIT_RENDER_STORE_PROJECT": settings.store.project or gcp.project,
-        "JIT_RENDER_STORE_ENDPOINT": settings.store.endpoint,
+        "JIT_RENDER_STORE_PROJECT": gcp.project,
         "foundry_LICENSE": gcp.licence,
+        **{
+            f"JIT_RENDER_{section}_{key}".upper(): value
+            for section, here in _OF_THIS_MACHINE.items()
+            for key, value in getattr(settings, section).model_dump(exclude_defaults=True).items()
+            if key not in here
+        },
     }
-    return {name: str(value) for name, value in values.items() if value not in (None, "")}
+    return {name: str(value) for name, value in values.items() if value != ""}
 
 
 def _allocation(gcp: GcpSettings, labels: dict[str, str]) -> dict[str, Any]:
