@@ -73,7 +73,8 @@ class FakeCloud:
 
     def __enter__(self) -> Self:
         self.gcs.start()
-        threading.Thread(target=self._server.serve_forever, args=(_POLL_SECONDS,), daemon=True, name="fake-cloud").start()
+        serve, poll = self._server.serve_forever, (_POLL_SECONDS,)
+        threading.Thread(target=serve, args=poll, daemon=True, name="fake-cloud").start()
         return self
 
     def __exit__(self, *error: object) -> None:
