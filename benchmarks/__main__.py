@@ -1,19 +1,21 @@
-"""``python -m benchmarks NAME --json FILE [--quick]``: measure, write the numbers down, print a table."""
+"""``python -m benchmarks NAME --json FILE [--quick]``: measure, write the numbers down, print a table.
+
+The newest result of each is kept in ``.bench/`` (`results`), where ``simulate`` and ``report`` find it.
+"""
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from benchmarks import machine
+from benchmarks import machine, results
 
-NAMES = ("resolve", "restart", "fetch", "plan", "plan-bucket", "prefetch", "ingest", "preprocess")
+NAMES = ("resolve", "restart", "fetch", "upload", "plan", "plan-bucket", "prefetch", "ingest", "preprocess", "simulate")
 """Modules of this package with ``measure(*, quick) -> dict`` and ``table(result) -> rich.Table``."""
 
 
@@ -24,18 +26,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="fewer samples")
     asked = parser.parse_args(arguments)
     console = Console()
-    results: dict[str, Any] = {}
+    measured: dict[str, Any] = {}
     for name in NAMES if asked.name == "all" else [asked.name]:
         module = importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
         on = machine.describe()
         result = {"benchmark": name, "quick": asked.quick, **module.measure(quick=asked.quick), "machine": on}
         console.print(module.table(result))
-        results[name] = result
+        measured[name] = result
+        results.keep(result)
     console.print(" · ".join(f"{key} {value}" for key, value in machine.describe().items()), style="dim")
     if asked.json:
-        asked.json.parent.mkdir(parents=True, exist_ok=True)
-        document = results if asked.name == "all" else results[asked.name]
-        asked.json.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        results.write(asked.json, measured if asked.name == "all" else measured[asked.name])
         console.print(f"written to {asked.json}")
     return 0
 

@@ -1,0 +1,182 @@
+"""What the model is asked: throughput by farm size, what a filer bears, the claim's four figures, what they hang on.
+
+The claim (an account of a light-field studio, without a method) is against a GlusterFS. Its studio is made comparable
+so: *before* is a farm with one filer server and as many nodes as that server feeds, that is, as many as still spend
+80 % of their time on computing. *After* is just in time on 280 % more nodes. Where a figure can be read in more than
+one way, all are printed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.simulate.cloud import FRAMES_PER_NODE, MOST_NODES, Assumption, Cloud, assumptions
+from benchmarks.simulate.interval import Interval, interval
+from benchmarks.simulate.model import run
+from benchmarks.simulate.money import cost, per_frame
+from benchmarks.simulate.values import Outcome, System
+from jit_render.cost import Prices
+
+COMPARED: tuple[System, ...] = ("gluster", "copy-all", "jit-cold", "jit")
+"""``rclone`` fetches as ``jit-cold`` does in this model; what sets them apart only ``farm`` measures."""
+FED = 0.8
+MORE_INSTANCES = 2.8
+"""280 % more."""
+FEW = 8
+"""Frames a node, where many farms are compared or large ones."""
+_MANY = 1_000
+
+Seeds = Sequence[int]
+
+
+def growth(
+    of: Cloud, counts: Sequence[int], seeds: Seeds, prices: Prices, told: Callable[[], None]
+) -> list[dict[str, Any]]:
+    """Each system at each size: frames an hour, USD a frame by part, and where the nodes' time goes."""
+    rows = []
+    for nodes in counts:
+        many = nodes > 1_000
+        for system in COMPARED:
+            outcomes = [
+                _run(of, system, nodes, seed, FEW if many else FRAMES_PER_NODE)
+                for seed in (seeds[:3] if many else seeds)
+            ]
+            rows.append({"system": system, "nodes": nodes, **_row(outcomes, of, prices)})
+            told()
+    return rows
+
+
+def fed(of: Cloud, system: System, seed: int = 1) -> int:
+    """The most nodes that spend 80 % of their time computing frames that count; at most `MOST_NODES`."""
+    low, high = 1, 8
+    while _is_fed(of, system, high, seed):
+        if high == MOST_NODES:
+            return high
+        low, high = high, min(2 * high, MOST_NODES)
+    while high - low > max(1, low // 50):
+        middle = (low + high) // 2
+        low, high = (middle, high) if _is_fed(of, system, middle, seed) else (low, middle)
+    return low
+
+
+def headline(of: Cloud, seeds: Seeds, prices: Prices, frames_per_node: int) -> dict[str, Any]:
+    """The claim's figures with their intervals; shares, so 0.4 is 40 %."""
+    before_nodes = fed(of, "gluster")
+    after_nodes = min(MOST_NODES, round(before_nodes * (1 + MORE_INSTANCES)))
+    most_nodes = fed(of, "jit")
+    enough = of.with_filers(math.ceil(after_nodes / before_nodes))
+
+    def runs(system: System, nodes: int, farm: Cloud) -> tuple[list[Outcome], list[float]]:
+        outcomes = [_run(farm, system, nodes, seed, frames_per_node) for seed in seeds]
+        return outcomes, [per_frame(one, prices, farm.terms) for one in outcomes]
+
+    after, usd = runs("jit", after_nodes, of)
+    others = {
+        "one filer that feeds its nodes": runs("gluster", before_nodes, of),
+        "one filer with as many nodes": runs("gluster", after_nodes, of),
+        "enough filers for as many nodes": runs("gluster", after_nodes, enough),
+    }
+    fed_well = others["one filer that feeds its nodes"][0]
+    faster = {f"the farm, than {name}": _more(after, outcomes) for name, (outcomes, _) in others.items()}
+    return {
+        "shot": of.shot,
+        "before_nodes": before_nodes,
+        "after_nodes": after_nodes,
+        "filers_grown": enough.terms.filers,
+        "instances_more": most_nodes / before_nodes - 1,
+        "instances_are_limited_by_quota": most_nodes == MOST_NODES,
+        "cost_less": {f"than {name}": _less(usd, theirs) for name, (_, theirs) in others.items()},
+        "faster": {"each node, than one filer that feeds its nodes": _more(after, fed_well, per_node=True), **faster},
+        "lost_to_preemption": interval([one.spent.lost / one.spent.total for one in after]).to_json(),
+        "preempted_a_day": of.spot.per_day,
+    }
+
+
+def sensitivity(of: Cloud, prices: Prices, told: Callable[[], None]) -> list[dict[str, Any]]:
+    """What the saving against enough filers would be with one assumption at its low and its high end, widest first."""
+    middle = _saving(of, prices)
+    rows = []
+    for one in assumptions(of):
+        ends = {end: _saving(one.put(of, _whole(one, getattr(one, end))), prices) for end in ("low", "high")}
+        rows.append(
+            {
+                "name": one.name,
+                "unit": one.unit,
+                "source": one.source,
+                "value": one.value(of),
+                "low": one.low,
+                "high": one.high,
+                "saving_at_low": ends["low"],
+                "saving_at_high": ends["high"],
+                "saving": middle,
+            }
+        )
+        told()
+    return sorted(rows, key=lambda row: -abs(row["saving_at_high"] - row["saving_at_low"]))
+
+
+def _whole(one: Assumption, value: float) -> float:
+    return round(value) if one.field == "local_ssds" else value
+
+
+def _saving(of: Cloud, prices: Prices) -> float:
+    """At 100 nodes, against the cheapest number of filers."""
+    ours = per_frame(_run(of, "jit", 100, 1, FEW), prices, of.terms)
+    return 1 - ours / cheapest_filer(of, 100, prices)[1]
+
+
+def cheapest_filer(of: Cloud, nodes: int, prices: Prices) -> tuple[int, float]:
+    """How many filer servers make a frame cheapest, and what it costs then."""
+    load = of.load
+    wanted = nodes * (load.frame_bytes + load.output_bytes) / load.compute_seconds / of.filer_bandwidth
+    best: tuple[int, float] | None = None
+    for filers in sorted({max(1, round(wanted * by)) for by in (0.25, 0.5, 0.75, 1.0, 1.5)}):
+        larger = of.with_filers(filers)
+        found = (filers, per_frame(_run(larger, "gluster", nodes, 1, FEW), prices, larger.terms))
+        best = found if best is None or found[1] < best[1] else best
+    assert best is not None
+    return best
+
+
+def _run(of: Cloud, system: System, nodes: int, seed: int, frames_per_node: int) -> Outcome:
+    return run(system, of.world(nodes, frames_per_node), seed)
+
+
+def _is_fed(of: Cloud, system: System, nodes: int, seed: int) -> bool:
+    """By the time between boot and end, so that a short job does not count against a large farm."""
+    still = replace(of, spot=replace(of.spot, per_day=0.0))
+    spent = _run(still, system, nodes, seed, FEW).spent
+    return spent.compute >= FED * (spent.total - spent.boot - spent.start)
+
+
+def _row(outcomes: Sequence[Outcome], of: Cloud, prices: Prices) -> dict[str, Any]:
+    costs = [cost(one, prices, of.terms) for one in outcomes]
+    frames = outcomes[0].frames
+    return {
+        "frames_per_hour": interval([one.frames_per_hour for one in outcomes]).to_json(),
+        "usd_per_frame": interval([sum(parts.values()) / frames for parts in costs]).to_json(),
+        "usd_by_part": {part: sum(one[part] for one in costs) / len(costs) / frames for part in costs[0]},
+        "time_by_part": {
+            part: sum(getattr(one.spent, part) for one in outcomes) / sum(one.spent.total for one in outcomes)
+            for part in outcomes[0].spent.__slots__
+        },
+        "preemptions": interval([float(one.preemptions) for one in outcomes]).to_json(),
+    }
+
+
+def _less(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
+    return _paired(ours, theirs, lambda one, other: 1 - one / other).to_json()
+
+
+def _more(ours: Sequence[Outcome], theirs: Sequence[Outcome], *, per_node: bool = False) -> dict[str, float]:
+    def rates(side: Sequence[Outcome]) -> list[float]:
+        return [one.frames_per_hour / (one.nodes if per_node else 1) for one in side]
+
+    return _paired(rates(ours), rates(theirs), lambda one, other: one / other - 1).to_json()
+
+
+def _paired(ours: Sequence[float], theirs: Sequence[float], by: Callable[[float, float], float]) -> Interval:
+    return interval([by(one, other) for one, other in zip(ours, theirs, strict=True)])
