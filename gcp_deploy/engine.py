@@ -27,12 +27,15 @@ from jit_render.farm.holding import hold_of, refuse_held, set_budget
 from jit_render.farm.records import JobReader
 from jit_render.farm.status import JobStatus, StatusFollower
 from jit_render.model.clock import Clock
+from jit_render.model.errors import ConfigError
 from jit_render.model.frames import spell
 from jit_render.model.identity import ObjectUrl
 from jit_render.model.job import JobSpec
 from jit_render.model.rounds import RoundRecord
 from jit_render.model.settings import Settings
 from jit_render.store import Store
+
+_OF_ONE_MACHINE = ("file://", "memory://")
 
 
 def open_engine(settings: Settings, store: Store, clock: Clock) -> BatchEngine:
@@ -54,6 +57,10 @@ class BatchEngine:
 
     def check(self, spec: JobSpec) -> None:
         parent_of(self._settings.gcp)
+        places = [self._settings.job.state, *(str(rule.target) for rule in spec.path_map.rules)]
+        here = next((place for place in places if place.startswith(_OF_ONE_MACHINE)), "")
+        if here and not self._settings.gcp.endpoint:  # another service than Google's has nodes that may see it
+            raise ConfigError(f"{here} is on this machine, where no node can read it; use a gs:// bucket.")
         home = ObjectUrl.parse("gs://none/none")
         as_proto(batch_request(self._settings, RoundPlan(home, spec, 1, len(spec.tasks()))))
 

@@ -198,12 +198,16 @@ def test_bad_input_is_one_line_and_an_exit_code(shell: Shell, words: tuple[str, 
     assert out == ""
 
 
+_ELSEWHERE = ("--set", "gcp.endpoint=127.0.0.1:1")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("--yes",), "no Google Cloud project: set gcp.project"),
-        (("--set", "gcp.project=studio"), "there is no terminal to ask at; say --yes"),
-        (("--set", "gcp.project=studio", "--machine", "e2-standard-8", "--yes"), "takes no local SSD"),
+        (("--set", "gcp.project=studio", "--yes"), "is on this machine, where no node can read it"),
+        (("--set", "gcp.project=studio", *_ELSEWHERE), "there is no terminal to ask at; say --yes"),
+        (("--set", "gcp.project=studio", *_ELSEWHERE, "--machine", "e2-standard-8", "--yes"), "takes no local SSD"),
     ],
 )
 def test_nothing_is_stored_for_a_batch_job_that_cannot_be_or_was_not_agreed_to(
