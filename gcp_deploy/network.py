@@ -109,37 +109,38 @@ def network_parts(cloud: Cloud) -> Iterator[ComputePart]:
     if not owns_network(gcp):
         return
     mark = f"jit-render={gcp.name}"  # networks have no labels
-    project = f"projects/{cloud.project}"
-    network = f"{project}/global/networks/{gcp.name}"
-    yield ComputePart(
-        cloud,
-        kind="network",
-        name=gcp.name,
-        client="Networks",
-        key="network",
-        wanted={"description": mark, "auto_create_subnetworks": False},
-    )
-    subnet = f"{gcp.name}-{gcp.region}"
-    yield ComputePart(
+    wanted = {"description": mark, "auto_create_subnetworks": False}
+    yield ComputePart(cloud, kind="network", name=gcp.name, client="Networks", key="network", wanted=wanted)
+    network = f"projects/{cloud.project}/global/networks/{gcp.name}"
+    yield _subnet(cloud, mark, network)
+    yield _firewall(cloud, mark, network)
+
+
+def _subnet(cloud: Cloud, mark: str, network: str) -> ComputePart:
+    name = f"{cloud.gcp.name}-{cloud.gcp.region}"
+    return ComputePart(
         cloud,
         kind="subnet",
-        name=subnet,
+        name=name,
         client="Subnetworks",
         key="subnetwork",
-        region=gcp.region,
+        region=cloud.gcp.region,
         wanted={
             "description": mark,
             "network": network,
             "ip_cidr_range": _RANGE,
             "private_ip_google_access": True,
         },
-        mend=lambda _resource: _open_private_access(cloud, subnet),
+        mend=lambda _resource: _open_private_access(cloud, name),
     )
-    firewall = f"{gcp.name}-no-ingress"
-    yield ComputePart(
+
+
+def _firewall(cloud: Cloud, mark: str, network: str) -> ComputePart:
+    name = f"{cloud.gcp.name}-no-ingress"
+    return ComputePart(
         cloud,
         kind="firewall",
-        name=firewall,
+        name=name,
         client="Firewalls",
         key="firewall",
         wanted={
@@ -151,9 +152,7 @@ def network_parts(cloud: Cloud) -> Iterator[ComputePart]:
             "source_ranges": ["0.0.0.0/0"],
             "disabled": False,
         },
-        mend=lambda resource: change(
-            cloud, f"firewall {firewall}", "Firewalls", "patch", firewall=firewall, **resource
-        ),
+        mend=lambda resource: change(cloud, f"firewall {name}", "Firewalls", "patch", firewall=name, **resource),
     )
 
 

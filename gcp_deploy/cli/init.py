@@ -21,7 +21,7 @@ Rules = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace the [gcp] section that is there.")]
 Output = Annotated[Path, typer.Option("--file", help="The file to write.")]
-Nodes = Annotated[int, typer.Option(help="Most nodes of one job.")]
+Nodes = Annotated[int | None, typer.Option(help="Most nodes of one job.")]
 Budget = Annotated[float | None, typer.Option(help="USD that one job may cost; 0: no limit.")]
 
 
@@ -36,7 +36,7 @@ def init(
     state: Annotated[str, typer.Option(help="Bucket of the jobs' records.")] = "",
     path: Rules = None,
     machine: Text = "",
-    nodes: Nodes = 0,
+    nodes: Nodes = None,
     nuke: Annotated[str, typer.Option(help="URL of the studio's own Nuke archive.")] = "",
     licence: Annotated[str, typer.Option(help="port@host of the licence server.")] = "",
     budget: Budget = None,
