@@ -9,7 +9,7 @@ DEMO := .demo
 WORKERS ?= 2
 FORCE ?=
 
-.PHONY: demo test check bench clean
+.PHONY: demo demo-preprocess test check bench clean
 
 # Debian's packages, where no Python 3.11 with venv is there and we are allowed to install them.
 define make_venv
@@ -31,14 +31,23 @@ $(VENV)/.render: pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[image]'
 	@touch $@
 
+$(VENV)/.preprocess: pyproject.toml constraints.txt
+	$(make_venv)
+	@echo "Installing jit-render and its preprocessing libraries into $(VENV) ..."
+	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[image,preprocess]'
+	@touch $@ $(VENV)/.render
+
 $(VENV)/.test: pyproject.toml constraints.txt
 	$(make_venv)
 	@echo "Installing jit-render with all its extras into $(VENV) ..."
 	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[all]'
-	@touch $@ $(VENV)/.render
+	@touch $@ $(VENV)/.render $(VENV)/.preprocess
 
 demo: $(VENV)/.render
 	@$(BIN)/python -m examples.shot --folder $(DEMO) --workers $(WORKERS) $(if $(FORCE),--force)
+
+demo-preprocess: $(VENV)/.preprocess
+	@$(BIN)/python -m examples.preprocess --folder $(DEMO)/preprocess --workers $(WORKERS) $(if $(FORCE),--force)
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .
