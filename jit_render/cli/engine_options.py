@@ -70,5 +70,5 @@ class Given:
             for name, is_given in local_only:
                 if is_given:
                     raise UsageError(f"{name} is for --engine local.")
-        elif self.flags() or self.wait:
-            raise UsageError("--machine, --spot, --fallback, --max-nodes, --budget and --wait are for --engine batch.")
+        elif dataclasses.replace(self, budget=0.0).flags() or self.wait:
+            raise UsageError("--machine, --spot, --fallback, --max-nodes and --wait are for --engine batch.")

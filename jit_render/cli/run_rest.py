@@ -25,6 +25,7 @@ def run_rest(
     json: bool = False,
 ) -> int:
     """Render the frames that are `left` of a job, or only say which (without `run`, or where there are none)."""
+    from jit_render.cli.budget import allow
     from jit_render.cli.output import note, say, say_json
     from jit_render.cli.run_local import run_local
     from jit_render.cli.run_service import run_service
@@ -38,6 +39,7 @@ def run_rest(
         return 0
     chosen = chosen.at(engine_of(given.store, home))
     chosen.check([("--workers", workers), ("--own-caches", own_caches)])
+    allow(given, home, chosen)
     note(f"{home.name}: {left.echo()} left.")
     if chosen.is_local:
         return run_local(given, home, workers=workers, own_caches=own_caches, json=json)

@@ -24,6 +24,7 @@ def ask_before(given: Session, engine: Engine, submission: Submission, *, yes: b
 
     Raises ConfigError for what the engine cannot run, UsageError where nobody can be asked.
     """
+    from jit_render.cli.budget import expect
     from jit_render.cli.output import note
     from jit_render.report.words import count
 
@@ -34,6 +35,7 @@ def ask_before(given: Session, engine: Engine, submission: Submission, *, yes: b
     nodes = min(gcp.nodes, tasks)
     after = ", on demand where that fails" if gcp.provisioning == "spot" and gcp.fallback == "on-demand" else ""
     note(f"{count(tasks, 'task')} on up to {count(nodes, 'node')} of {gcp.machine}, {kind}{after}.")
+    expect(given, submission.spec)
     expected = _expected(given, submission)
     if not yes:
         _ask()

@@ -137,6 +137,7 @@ def _prepare(given: Session, what: What, how: How) -> Submission:
 
 def _run(given: Session, engine: Engine, done: Submitted, how: How) -> int:
     """Have the job run. The exit code."""
+    from jit_render.cli.budget import allow
     from jit_render.cli.output import note
     from jit_render.cli.run_local import run_local
     from jit_render.cli.run_service import run_service
@@ -144,6 +145,7 @@ def _run(given: Session, engine: Engine, done: Submitted, how: How) -> int:
     from jit_render.farm.local import Chaos
 
     note(done.message)
+    allow(given, done.home, how.engine)
     if not how.engine.is_local:
         return run_service(given, done.home, engine, wait=how.engine.wait, json=how.json)
     here = how.here

@@ -21,8 +21,8 @@ from jit_render.cost.bill import Bill, Terms, bill
 from jit_render.cost.estimate import Load, Range, length_of
 from jit_render.cost.usage import FrameUse, occupied_seconds
 from jit_render.cost.whatif import Alternatives, Work, alternatives
-from jit_render.farm.measures import measured
-from jit_render.farm.records import JobReader, encode, read_record, state_of
+from jit_render.farm.measures import measured, shot_of
+from jit_render.farm.records import JobReader, encode, list_jobs, read_record, state_of
 from jit_render.farm.scouting import seconds_of
 from jit_render.model.errors import PreconditionFailed
 from jit_render.model.identity import ObjectUrl
@@ -123,6 +123,15 @@ def cost_of(settings: Settings, reader: JobReader, *, now: float, machine: str =
         alternatives(work, made, prices=on, terms=terms),
         read_record(reader.store, reader.paths.estimate, EstimateRecord),
     )
+
+
+def jobs_of_shot(store: Store, home: ObjectUrl) -> list[ObjectUrl]:
+    """The jobs beside `home` that are of its shot, whatever the script's version, oldest first."""
+    state = home.parent.parent
+    spec = JobReader(store, home).spec()
+    wanted = shot_of(spec.shot), spec.show
+    alike = [one for one in list_jobs(store, state) if (shot_of(one.shot), one.show) == wanted]
+    return [JobPaths.of(state, one.id).home for one in reversed(alike)] or [home]
 
 
 def uses(records: Iterable[CommitRecord]) -> dict[tuple[int, int], list[FrameUse]]:

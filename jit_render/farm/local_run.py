@@ -21,6 +21,7 @@ from pathlib import Path
 from jit_render.agent import socket_path
 from jit_render.farm.budgets import may_retry
 from jit_render.farm.chaos import Hit, plan
+from jit_render.farm.holding import BudgetWatch, hold_of, is_held
 from jit_render.farm.local_options import Kind, LocalOptions, Progress
 from jit_render.farm.outcome import DONE, WRONG_USAGE
 from jit_render.farm.pace import Pace
@@ -81,6 +82,7 @@ class LocalRun:
         self._slots = [_Slot(number, self._slot_settings(settings, number, count)) for number in range(count)]
         self._grace = self._slots[0].settings.farm.grace
         self._records = TaskRecords(store, clock, self._reader)
+        self._money = BudgetWatch(self._reader, clock, every_seconds=LOOK_SECONDS)
         self._next_look = 0.0
         self._cancelled = False
 
@@ -151,7 +153,7 @@ class LocalRun:
         if now < self._next_look or self._cancelled:
             return
         self._next_look = now + LOOK_SECONDS
-        if self._reader.is_cancelled():
+        if self._reader.is_cancelled() or is_held(self._money):
             self._cancelled = True
             self._waiting.clear()
             for slot in self._slots:
@@ -279,7 +281,7 @@ class LocalRun:
 
     def _never_began(self, worker: WorkerProcess, task: _Task, exit_code: int) -> None:
         """It ended before its attempt existed; raise what no further try can change."""
-        if self._reader.is_cancelled():
+        if self._reader.is_cancelled() or hold_of(self._reader.store, self._home):
             self._next_look = 0.0
             return
         if worker.error and exit_code == WRONG_USAGE:

@@ -64,8 +64,8 @@ def choose_chunk(settings: Settings, store: Store, shot: str, *, show: str, fram
 
 def measured(store: Store, state: ObjectUrl, shot: str, show: str = "") -> Measured:
     """What the jobs under `state` say of the shot. Raises StoreError."""
-    wanted = (_shot_of(shot), show)
-    alike = [one.id for one in list_jobs(store, state) if (_shot_of(one.shot), one.show) == wanted]
+    wanted = (shot_of(shot), show)
+    alike = [one.id for one in list_jobs(store, state) if (shot_of(one.shot), one.show) == wanted]
     readers = [JobReader(store, JobPaths.of(state, name).home) for name in alike[:JOBS]]
     attempts = {reader.paths.job_id: reader.attempts() for reader in readers}
     rate = _preemptions_per_hour([one for found in attempts.values() for one in found])
@@ -85,7 +85,7 @@ def _preemptions_per_hour(attempts: list[AttemptRecord]) -> float:
     return (count + GUESS_HOURS * GUESS.preemptions_per_hour) / (hours + GUESS_HOURS)
 
 
-def _shot_of(name: str) -> str:
+def shot_of(name: str) -> str:
     """The shot without the script's version: ``sh010_comp_v012`` and ``…_v013`` are one."""
     return re.sub(r"[._-]?v\d+", "", name.lower())
 

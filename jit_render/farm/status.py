@@ -11,14 +11,15 @@ from typing import Literal
 
 from jit_render.farm.attempts import is_alive
 from jit_render.farm.budgets import may_retry
+from jit_render.farm.holding import hold_of
 from jit_render.farm.outcome import WRONG_USAGE
 from jit_render.farm.records import JobReader, concurrently, read_record, task_of
 from jit_render.model.clock import Clock
 from jit_render.model.identity import ObjectUrl
-from jit_render.model.job import AttemptRecord, CommitKey, FailureClass, JobSpec, Spent
+from jit_render.model.job import AttemptRecord, CommitKey, FailureClass, HoldRecord, JobSpec, Spent
 from jit_render.store import Store
 
-State = Literal["waiting", "running", "done", "failed", "cancelled"]
+State = Literal["waiting", "running", "done", "failed", "cancelled", "held"]
 _STOPPED = {FailureClass.PREEMPTED, FailureClass.CANCELLED}
 
 
@@ -60,6 +61,8 @@ class JobStatus:
     eta_seconds: float | None
     notes: tuple[str, ...] = ()
     """What the engine knows and the records do not."""
+    hold: HoldRecord | None = None
+    """Of a job that has spent its budget."""
 
     @property
     def hit_rate(self) -> float | None:
@@ -69,7 +72,7 @@ class JobStatus:
 
     @property
     def is_over(self) -> bool:
-        return self.state in {"done", "failed", "cancelled"}
+        return self.state in {"done", "failed", "cancelled", "held"}
 
 
 @dataclass
@@ -99,6 +102,7 @@ class StatusFollower:
             committed=self._committed,
             attempts=attempts,
             cancelled=self._reader.is_cancelled(),
+            hold=hold_of(self.store, self.home),
             now=self.clock.wall(),
         )
 
@@ -127,6 +131,7 @@ def _summary(
     committed: dict[CommitKey, float],
     attempts: list[AttemptRecord],
     cancelled: bool,
+    hold: HoldRecord | None,
     now: float,
 ) -> JobStatus:
     left = {frame for frame in spec.frame_set if any(key not in committed for key in spec.commits(frame))}
@@ -142,7 +147,7 @@ def _summary(
         job=spec.id,
         home=str(home),
         shot=spec.shot,
-        state=_state(len(left), alive, cancelled, _has_failed(by_task, hopeless, unfinished)),
+        state=_state(len(left), alive, cancelled, hold is not None, _has_failed(by_task, hopeless, unfinished)),
         frames_total=len(spec.frame_set),
         frames_done=len(spec.frame_set) - len(left),
         frames_running=len(running),
@@ -156,6 +161,7 @@ def _summary(
         spent=_sum(attempts),
         seconds=max((a.heartbeat for a in attempts), default=0.0) - min((a.started for a in attempts), default=0.0),
         eta_seconds=_eta(len(left), alive, committed, now),
+        hold=hold,
     )
 
 
@@ -169,6 +175,7 @@ def _state(
     left: int,
     alive: tuple[AttemptRecord, ...],
     cancelled: bool,
+    held: bool,
     failed: bool,
 ) -> State:
     if not left:
@@ -177,6 +184,8 @@ def _state(
         return "running"
     if cancelled:
         return "cancelled"
+    if held:
+        return "held"
     return "failed" if failed else "waiting"
 
 

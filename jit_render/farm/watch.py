@@ -1,4 +1,4 @@
-"""What goes on beside a render: heartbeats, the log's copy in the bucket, a look at the agent and for a cancellation.
+"""What goes on beside a render: heartbeats, the log's copy in the bucket, looks at the agent, for a cancellation, a hold.
 
 One thread per attempt. It decides nothing: what it learns goes into the worker's inbox.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from jit_render.farm.attempts import Attempt
+from jit_render.farm.holding import BudgetWatch, counts
 from jit_render.farm.records import JobReader
 from jit_render.model.clock import Clock
 from jit_render.model.errors import JitRenderError, PreconditionFailed, Preempted
@@ -125,6 +126,7 @@ class Watch:
         self._tell = tell
         self._revive = revive
         self._closing = threading.Event()
+        self._money = BudgetWatch(reader, clock, adds_up=counts(link.task, len(reader.spec().tasks())))
         self._spent: dict[str, Any] = {}
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
@@ -167,7 +169,7 @@ class Watch:
     def _beat(self) -> None:
         try:
             self._attempt.beat(**self._snapshot())
-            if self._reader.is_cancelled():
+            if self._reader.is_cancelled() or self._money.look() is not None:
                 self._tell(Stop.CANCELLED)
         except Preempted:
             self._tell(Stop.TAKEN)

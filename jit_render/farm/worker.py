@@ -20,6 +20,7 @@ from jit_render.agent import ensure_running
 from jit_render.agent.notice import NoticeWatch
 from jit_render.farm import outcome as outcomes
 from jit_render.farm.attempts import Attempt
+from jit_render.farm.holding import hold_of, refuse_held, told
 from jit_render.farm.loop import RenderLoop, Tell, signals_into
 from jit_render.farm.outcome import Outcome
 from jit_render.farm.pace import Pace
@@ -110,6 +111,7 @@ def _asked(reader: JobReader, task: int, only: FrameSet | None) -> tuple[int, ..
         raise JobError(f"job {reader.paths.job_id} has tasks 0 to {len(tasks) - 1}; there is no task {task}.")
     if reader.is_cancelled():
         raise JobError(f"job {reader.paths.job_id} was cancelled; `jit-render retry` takes that back.")
+    refuse_held(reader.store, reader.paths.home)
     return reader.missing(frame for frame in tasks[task] if only is None or frame in only)
 
 
@@ -268,7 +270,9 @@ class _TaskRun:
             return Outcome(None)
         stop = self._loop.stop
         if stop is not None and (ended is None or ended.terminated or ended.verdict.failure is not None):
-            return outcomes.failed(*_STOPPED[stop])
+            hold = hold_of(self._reader.store, self._reader.paths.home) if stop is Stop.CANCELLED else None
+            why, words = _STOPPED[stop]
+            return outcomes.failed(why, told(self._spec.id, hold) if hold else words)
         assert ended is not None
         if ended.verdict.failure is not None:
             return outcomes.of_render(ended)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jit_render.farm.holding import told
 from jit_render.farm.status import JobStatus
 from jit_render.model.errors import PathRefused
 from jit_render.model.frames import spell
@@ -24,6 +25,8 @@ def summarise(status: JobStatus, spec: JobSpec, *, wall_seconds: float | None = 
     width = max(len(label) for label, _ in rows)
     lines = [f"{status.job}: {status.state}"]
     lines += [f"  {label.ljust(width)}  {text}" for label, text in rows]
+    if status.state == "held" and status.hold is not None:
+        return [*lines, f"  {told(status.job, status.hold)}"]
     return lines + _troubles(status) + [f"  {note}" for note in status.notes]
 
 
@@ -32,7 +35,7 @@ def exit_code_of(status: JobStatus) -> int:
     if status.state == "done":
         return 0
     codes = {attempt.exit_code for attempt in status.troubles}
-    return next((code for code in (1, 2, 3) if code in codes), 1 if status.state == "cancelled" else 75)
+    return next((code for code in (1, 2, 3) if code in codes), 1 if status.state in {"cancelled", "held"} else 75)
 
 
 def _frames(status: JobStatus) -> Lines:
