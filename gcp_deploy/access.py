@@ -179,6 +179,11 @@ def error_of(status: int, place: str, message: str) -> CloudError:
     return CloudError(text)
 
 
+def is_off(error: CloudError) -> bool:
+    """Whether a refusal only says that the API is off in this project: nothing of it can be there then."""
+    return isinstance(error, CloudDenied) and ("has not been used" in str(error) or "is disabled" in str(error))
+
+
 def found(place: str, look: Callable[[], T]) -> T | None:
     """What `look` finds; None where there is nothing of that name. Raises CloudError."""
     try:

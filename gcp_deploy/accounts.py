@@ -23,7 +23,7 @@ from gcp_deploy.access import Cloud
 from gcp_deploy.buckets import SCRATCH
 from gcp_deploy.parts import Look, Verdict
 from gcp_deploy.policies import Grant, Place, account_place, beyond, bucket_place, grant, project_place, revoke
-from jit_render.model.errors import CloudConflict, CloudDenied, CloudNotFound
+from jit_render.model.errors import CloudConflict, CloudNotFound
 from jit_render.model.identity import ObjectUrl
 from jit_render.model.settings import GcpSettings
 
@@ -122,7 +122,7 @@ class GrantsPart:
         mine = {(each.role, each.member) for each in self.grants}
         try:
             return revoke(self._cloud, self._place, lambda role, member: (role, member) in mine)
-        except (CloudNotFound, CloudDenied):
+        except CloudNotFound:
             return False  # the bucket or the account is gone, and its policy with it
 
 

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from gcp_deploy.access import Cloud, translated
+from gcp_deploy.access import Cloud, is_off, translated
 from gcp_deploy.prices import user_prices
 from jit_render.cost import HOURS_PER_MONTH, Prices
-from jit_render.model.errors import CloudNotFound, ConfigError
+from jit_render.model.errors import CloudDenied, CloudNotFound, ConfigError
 
 _GIB = 1024**3
 # List prices that no price table has: images and snapshots per GiB and month, an unused external address per hour.
@@ -62,6 +62,10 @@ def batch_jobs(cloud: Cloud) -> list[Any]:
     service = BatchService(cloud.gcp, cloud.clock)
     try:
         jobs = service.jobs(f"projects/{cloud.project}/locations/{cloud.gcp.region}")
+    except CloudDenied as error:
+        if is_off(error):
+            return []
+        raise
     finally:
         service.close()
     return [job for job in jobs if job.is_active and job.request.get("labels", {}).get("jit-render") == cloud.gcp.name]
@@ -69,6 +73,14 @@ def batch_jobs(cloud: Cloud) -> list[Any]:
 
 def labelled(cloud: Cloud, kind: str) -> Iterator[Any]:
     """All things of `kind` (a client's name) in any zone or region that carry our label."""
+    try:
+        yield from _labelled(cloud, kind)
+    except CloudDenied as error:
+        if not is_off(error):
+            raise
+
+
+def _labelled(cloud: Cloud, kind: str) -> Iterator[Any]:
     request = {"project": cloud.project, "filter": f"labels.jit-render={cloud.gcp.name}"}
     with translated(kind.lower()):
         if kind in {"Images", "Snapshots"}:
@@ -80,8 +92,13 @@ def labelled(cloud: Cloud, kind: str) -> Iterator[Any]:
 
 def templates(cloud: Cloud) -> list[Any]:
     """Our templates; their labels are inside, where no filter looks."""
-    with translated("templates"):
-        every = list(cloud.compute("InstanceTemplates").list(project=cloud.project))
+    try:
+        with translated("templates"):
+            every = list(cloud.compute("InstanceTemplates").list(project=cloud.project))
+    except CloudDenied as error:
+        if is_off(error):
+            return []
+        raise
     return [each for each in every if dict(each.properties.labels).get("jit-render") == cloud.gcp.name]
 
 

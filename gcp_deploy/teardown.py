@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from gcp_deploy.access import Cloud
+from gcp_deploy.access import Cloud, is_off
 from gcp_deploy.batch.service import BatchService
 from gcp_deploy.blueprint import blueprint
 from gcp_deploy.inventory import batch_jobs, labelled
@@ -65,6 +65,6 @@ def _remove(part: Part) -> bool:
     try:
         return part.remove()
     except CloudDenied as error:
-        if "has not been used" in str(error):  # the API is off: nothing of ours can be there
+        if is_off(error):
             return False
         raise

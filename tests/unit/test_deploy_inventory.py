@@ -8,6 +8,7 @@ import pytest
 from deploy_kit import bring_all_up, cloud_for, take_down
 
 from gcp_deploy.inventory import kept, leftovers
+from jit_render.model.errors import CloudDenied
 from jit_render.testing.fake_cloud import FakeCloud
 
 ZONE = "zones/us-central1-b"
@@ -98,3 +99,16 @@ def test_down_with_buckets_ends_those_that_we_made(fake: FakeCloud) -> None:
     take_down(cloud, buckets=True)
     assert fake.gcs.objects_model.buckets() == []
     assert kept(cloud) == []
+
+
+def test_a_project_where_nothing_was_ever_switched_on_has_nothing_left_over() -> None:
+    with FakeCloud("studio-one") as fake:
+        cloud = cloud_for(fake)
+        assert leftovers(cloud) == kept(cloud) == []
+        assert take_down(cloud) == []
+
+
+def test_a_refusal_is_no_empty_list(fake: FakeCloud) -> None:
+    fake.denied.add("compute.instances.list")
+    with pytest.raises(CloudDenied, match=r"compute\.instances\.list"):
+        leftovers(cloud_for(fake))
