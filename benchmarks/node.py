@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,9 @@ from jit_render.agent import socket_path
 from jit_render.agent.launch import answers
 from jit_render.model.clock import SystemClock
 from jit_render.model.errors import AgentLost
-from jit_render.model.identity import ObjectUrl
+from jit_render.model.identity import ObjectInfo, ObjectUrl
 from jit_render.model.job import JobPaths, JobSpec, WriteTarget
+from jit_render.model.manifest import Manifest
 from jit_render.model.pathmap import PathMap, PathRule
 from jit_render.model.settings import Settings
 
@@ -38,8 +39,7 @@ class Agent:
 
     def cpu_seconds(self) -> float:
         """User and system time so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return cpu_seconds_of(self.process.pid)
 
     def settle(self) -> None:
         """Wait until it does nothing any more."""
@@ -54,6 +54,12 @@ class Agent:
             if line.startswith(kind + ":"):
                 return int(line.split()[1]) * 1024
         raise AgentLost(f"process {self.process.pid} says nothing of {kind}.")
+
+
+def cpu_seconds_of(pid: int) -> float:
+    """User and system time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 @contextmanager
@@ -76,8 +82,11 @@ def running_agent(cache: Path, settings: Mapping[str, Mapping[str, Any]] | None 
         process.wait()
 
 
-def submit(folder: Path, target: str, out: str = "") -> str:
-    """URL of a job, with its records in `folder`, that reads `SHOW` from `target` and writes `OUT` to `out`."""
+def submit(folder: Path, target: str, out: str = "", *, planned: Sequence[ObjectInfo] = ()) -> str:
+    """URL of a job, with its records in `folder`, that reads `SHOW` from `target` and writes `OUT` to `out`.
+
+    Its one frame reads what is `planned`, if anything is.
+    """
     paths = JobPaths.of(ObjectUrl.parse((folder / "state").as_uri()), "bench")
     rules = [PathRule(prefix=(SHOW,), target=target)]
     rules += [PathRule(prefix=(OUT,), target=out, mode="write")] if out else []
@@ -92,10 +101,16 @@ def submit(folder: Path, target: str, out: str = "") -> str:
         frames="1",
         writes=(WriteTarget(name="Write1", file=f"{OUT}/o.%04d.exr"),),
         path_map=PathMap(rules=tuple(rules)),
+        inputs="inputs.json" if planned else "",
     )
     place = Path("/" + paths.spec.key)
     place.parent.mkdir(parents=True)
     place.write_text(spec.model_dump_json())
+    if planned:
+        encoded = Manifest(planned, {1: range(len(planned))}).encode([[1]])
+        for name, data in {"inputs.json": encoded.index, **encoded.parts}.items():
+            (place.parent / name).parent.mkdir(parents=True, exist_ok=True)
+            (place.parent / name).write_bytes(data)
     return str(paths.home)
 
 

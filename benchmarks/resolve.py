@@ -4,8 +4,8 @@ Inside the renderer a call takes less than a clock's resolution allows to time b
 timed, the same loop without the call is taken off, and the percentiles are those of the batches' means: the 99th is
 of batches, not of single calls. Every name is a new string, as Nuke makes one for each call: its hash has not been
 computed before. A frame's few hundred names are asked for again and again, as a render does, held by a real client of
-an agent whose cache has a thousand objects and of one with a million, in turns: what is cached must not matter. What one
-process holds at once may matter, and is measured too, far beyond what any frame holds: with a thousand to a million
+an agent whose cache has a thousand objects and of one with a million, in turns: what is cached must not matter. What
+one process holds at once may matter, and is measured too, far beyond what any frame holds: with a thousand to a million
 names held, a frame's names (those that were leased last and together), and names scattered over all at random. The work
 is the same; what grows is how often a call waits for the machine's memory.
 

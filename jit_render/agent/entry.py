@@ -11,7 +11,7 @@ from jit_render.model.errors import JitRenderError
 from jit_render.model.identity import ObjectUrl
 from jit_render.store.port import ABSENT
 
-UNSEALED = -1
+UNKNOWN = -1
 """Instead of a crc32c."""
 
 
@@ -23,7 +23,7 @@ class SpoolFile:
     path: Path
     size_bytes: int
     crc32c: int
-    """`UNSEALED` until the entry is sealed."""
+    """`UNKNOWN` until it has been read after it was taken."""
     views: tuple[str, ...]
     """The views it holds."""
     session: str | None = None
@@ -55,6 +55,8 @@ class Entry:
     own: list[ReadBack] = field(default_factory=list)
     render_seconds: float = 0.0
     host: str = ""
+    sealed: bool = False
+    """It survives a loss of power."""
 
     @property
     def job_id(self) -> str:
@@ -63,10 +65,6 @@ class Entry:
     @property
     def urls(self) -> set[ObjectUrl]:
         return {file.url for file in self.files}
-
-    @property
-    def is_sealed(self) -> bool:
-        return all(file.crc32c != UNSEALED for file in self.files)
 
     @property
     def size_bytes(self) -> int:
@@ -80,6 +78,7 @@ class Entry:
         return {
             "version": 1,
             "boot": boot,
+            "sealed": self.sealed,
             "job": self.attempt.job,
             "task": self.attempt.task,
             "attempt": self.attempt.attempt,
@@ -131,4 +130,5 @@ class Entry:
             own=[ReadBack(ObjectUrl.parse(url), int(size), int(crc)) for url, size, crc in data.get("own", ())],
             render_seconds=float(data["render_seconds"]),
             host=str(data["host"]),
+            sealed=bool(data["sealed"]),
         )

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jit_render.agent.attempts import AttemptKey
-from jit_render.agent.entry import UNSEALED, Entry, ReadBack, SpoolFile
+from jit_render.agent.entry import UNKNOWN, Entry, ReadBack, SpoolFile
 from jit_render.agent.jobs import Job
 from jit_render.agent.spool import Spool
 from jit_render.model.errors import (
@@ -198,7 +198,7 @@ def _draft(publication: Publication, group: _Group, places: dict[ObjectUrl, Path
     for url in group.urls:
         views = tuple(dict.fromkeys(view for view, other in group.pairs if other == url))
         _check(url, places[url])
-        files.append(SpoolFile(url, places[url], places[url].stat().st_size, UNSEALED, views))
+        files.append(SpoolFile(url, places[url], places[url].stat().st_size, UNKNOWN, views))
     return Entry(
         name="",
         attempt=publication.attempt,

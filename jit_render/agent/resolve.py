@@ -22,7 +22,7 @@ from pathlib import Path
 
 from jit_render.agent import answers, siblings
 from jit_render.agent.answers import Answer
-from jit_render.agent.entry import UNSEALED, ReadBack
+from jit_render.agent.entry import UNKNOWN, ReadBack
 from jit_render.agent.jobs import Job, Located
 from jit_render.agent.outputs import Outputs, is_left_whole, is_link_to, make_folder, put_link, remove_incomplete
 from jit_render.agent.scope import Scope
@@ -256,8 +256,8 @@ class Resolver:
             return answers.local(name, place, url, leased=False)
         if writer is None:
             spooled = self._uploads.spooled(str(job.home), url)
-            if spooled is not None and spooled.crc32c == UNSEALED:
-                await self._uploads.wait_for_seal(spooled)
+            if spooled is not None and spooled.crc32c == UNKNOWN:
+                await self._uploads.wait_for_sum(spooled)
                 return await self._output(asker, name, located, must_exist=must_exist)  # all may be different now
             if spooled is not None:
                 if not is_link_to(place, spooled.path):

@@ -8,9 +8,9 @@
 
 An entry comes to be in two steps (decision 0060). It is *taken*, in microseconds, for a renderer waits: a hard link of
 each output (the output stays at its place in the view, so a kill loses nothing), then the JSON, under a temporary name
-and renamed. That survives a kill of every process, for the kernel has the bytes. Then it is *sealed*, for power may
-fail: the crc32c of each file, fsync of files and folders, and the JSON anew with the checksums, fsync, rename, fsync.
-Only sealed entries are uploaded. It ends by the removal of the JSON, then of the bytes.
+and renamed. That survives a kill of every process, for the kernel has the bytes. Its files are *summed*: the crc32c
+with which they are uploaded. Where it is not in the bucket soon, it is *sealed*, for power may fail: fsync of files and
+folders, and the JSON anew, fsync, rename, fsync. It ends by the removal of the JSON, then of the bytes.
 
 So after a kill: a folder without JSON never was an entry and goes, and bytes that a JSON names are whole; after another
 boot that holds for sealed entries only, and the others go: their frames have no commit record and are rendered again.
@@ -26,11 +26,12 @@ import logging
 import os
 import secrets
 import shutil
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from jit_render.agent.entry import Entry, SpoolFile
+from jit_render.agent.entry import UNKNOWN, Entry, SpoolFile
 from jit_render.cache.layout import this_boot
 from jit_render.model.errors import CacheError, DiskFull, JitRenderError
 from jit_render.store.crc import crc32c_of_file
@@ -48,6 +49,7 @@ class Spool:
     def __init__(self, folder: Path, boot: str | None = None) -> None:
         self.folder = folder
         self._boot = boot or this_boot()
+        self._writing = threading.Lock()  # one entry is sealed, uploaded and removed by different threads
         self.failed = folder / "failed"
         self.failed.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.discarded = 0
@@ -80,7 +82,7 @@ class Spool:
         try:
             data = json.loads(path.read_bytes())
             entry = Entry.from_json(name, data, self.folder / name)
-            if not entry.is_sealed and data["boot"] != self._boot:
+            if not entry.sealed and data["boot"] != self._boot:
                 LOG.warning("%s was not safe on the disk yet when the machine went down; render it again", path)
                 return None
             lost = [file for file in entry.files if file.path.stat().st_size != file.size_bytes]
@@ -118,23 +120,35 @@ class Spool:
             self.remove_quietly(entry)
             raise self._not_kept(entry, error) from error
 
-    def seal(self, entry: Entry) -> None:
-        """Make `entry` survive a loss of power, with the crc32c of each file. In a thread.
+    def sum(self, entry: Entry) -> None:
+        """Find the crc32c of each file. In a thread.
 
-        What cannot be sealed is removed: nobody can tell any more what its bytes should be. Raises DiskFull,
-        CacheError.
+        What cannot be read is removed: nobody can tell any more what its bytes should be. Raises DiskFull, CacheError.
         """
         try:
             for file in entry.files:
-                value = crc32c_of_file(file.path)
-                _sync(file.path)
-                _sync(file.path.parent)
-                file.crc32c = value
-            _sync(self.folder / entry.name)
-            self.save(entry)
+                if file.crc32c == UNKNOWN:
+                    file.crc32c = crc32c_of_file(file.path)
         except OSError as error:
             self.remove_quietly(entry)
             raise self._not_kept(entry, error) from error
+
+    def seal(self, entry: Entry) -> None:
+        """Make `entry`, which is summed, survive a loss of power. In a thread. Raises OSError.
+
+        It may be removed meanwhile, or before; then this does nothing.
+        """
+        for file in entry.files:
+            if not (self.folder / f"{entry.name}{_SUFFIX}").exists():
+                return
+            _sync(file.path)
+            _sync(file.path.parent)
+        _sync(self.folder / entry.name)
+        with self._writing:
+            if (self.folder / f"{entry.name}{_SUFFIX}").exists():
+                entry.sealed = True
+                self._write(entry, durably=True)
+        _sync(self.folder)
 
     def _not_kept(self, entry: Entry, error: OSError) -> JitRenderError:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
@@ -144,9 +158,11 @@ class Spool:
         )
 
     def save(self, entry: Entry, failure: JitRenderError | None = None) -> None:
-        """Write the entry's JSON anew, durably. In a thread."""
-        self._write(entry, failure, durably=True)
-        _sync(self.folder)
+        """Write the entry's JSON anew, durably where its bytes are. In a thread."""
+        with self._writing:
+            self._write(entry, failure, durably=entry.sealed)
+        if entry.sealed:
+            _sync(self.folder)
 
     def _write(self, entry: Entry, failure: JitRenderError | None = None, *, durably: bool = False) -> None:
         path = self.folder / f"{entry.name}{_SUFFIX}"
@@ -168,9 +184,9 @@ class Spool:
         return self.folder / f"{entry.name}.twin"
 
     def remove(self, entry: Entry) -> None:
-        """The entry is done. In a thread."""
-        (self.folder / f"{entry.name}{_SUFFIX}").unlink(missing_ok=True)
-        _sync(self.folder)
+        """The entry is done. In a thread. Not synced: one that power brings back finds that it has won."""
+        with self._writing:
+            (self.folder / f"{entry.name}{_SUFFIX}").unlink(missing_ok=True)
         shutil.rmtree(self.folder / entry.name, ignore_errors=True)
 
     def remove_quietly(self, entry: Entry) -> None:

@@ -1,4 +1,4 @@
-"""From the spool to the bucket: seal, upload, verify, commit, hand over to the cache.
+"""From the spool to the bucket: sum, upload, verify, commit, hand over to the cache.
 
 What an upload does when something is there already is in `winning.py`. Then the commit records are created, each only
 if it does not exist. So whatever is killed, repeated or raced, each frame has one record, and the record names a
@@ -35,7 +35,8 @@ from jit_render.store.port import Store
 
 LOG = logging.getLogger(__name__)
 MOST_REMEMBERED = 100_000
-SEALERS = 2
+SUMMERS = 2
+SEAL_AFTER_SECONDS = 2.0  # most are in the bucket by then, and a sync would hold up the frames that are being written
 
 _T = TypeVar("_T")
 
@@ -46,8 +47,8 @@ class _Pending:
     readers: dict[ObjectUrl, set[str]] = field(default_factory=dict)
     """Holders in the cache that were given the spooled file; they get a lease when it moves on."""
     running: bool = False
-    sealed: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set, too, when it could not be sealed and is gone."""
+    summed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set, too, when it could not be and the entry is gone."""
 
 
 class Uploads:
@@ -63,7 +64,8 @@ class Uploads:
         self._ledger = ledger
         self._clock = clock
         self._threads = ThreadPoolExecutor(settings.cache.uploaders, "upload")
-        self._sealers = ThreadPoolExecutor(SEALERS, "seal")  # of their own: a line that is slow must not hold them up
+        self._summing = ThreadPoolExecutor(SUMMERS, "sum")  # of their own: a slow line must not hold them up
+        self._sealing = ThreadPoolExecutor(1, "seal")
         self._slots = asyncio.Semaphore(settings.cache.uploaders)
         self._pending: dict[str, _Pending] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -106,11 +108,11 @@ class Uploads:
                     return file
         return None
 
-    async def wait_for_seal(self, file: SpoolFile) -> None:
+    async def wait_for_sum(self, file: SpoolFile) -> None:
         """Return once the crc32c of `file` is known, or `file` is gone."""
         for pending in list(self._pending.values()):
             if any(other is file for other in pending.entry.files):
-                await pending.sealed.wait()
+                await pending.summed.wait()
 
     def lease(self, file: SpoolFile, holder: str) -> None:
         """`holder` reads `file`; it keeps it when it moves from the spool into the cache."""
@@ -142,7 +144,8 @@ class Uploads:
         for task in self._tasks:
             task.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._sealers.shutdown(wait=False, cancel_futures=True)
+        self._summing.shutdown(wait=False, cancel_futures=True)
+        self._sealing.shutdown(wait=False, cancel_futures=True)
 
     def _remember(self, job: str, url: ObjectUrl) -> None:
         self._published[(job, url)] = None
@@ -151,9 +154,17 @@ class Uploads:
 
     async def _bring(self, pending: _Pending) -> None:
         entry = pending.entry
-        wait = self._settings.retry_seconds
-        if not await self._seal(pending):
+        if not await self._sum(pending):
             return
+        sealing = asyncio.get_running_loop().call_later(SEAL_AFTER_SECONDS, self._sealing.submit, self._seal, entry)
+        try:
+            await self._bring_summed(pending)
+        finally:
+            sealing.cancel()
+
+    async def _bring_summed(self, pending: _Pending) -> None:
+        entry = pending.entry
+        wait = self._settings.retry_seconds
         while True:
             try:
                 stored = await self._upload_and_commit(entry)
@@ -174,19 +185,28 @@ class Uploads:
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, keeps no secret
             wait = min(wait * 2, self._settings.retry_limit_seconds)
 
-    async def _seal(self, pending: _Pending) -> bool:
-        """Whether the entry is sealed. One that cannot be is gone, and its attempt is told."""
+    async def _sum(self, pending: _Pending) -> bool:
+        """Whether the entry is summed. One that cannot be is gone, and its attempt is told."""
         entry = pending.entry
         try:
-            if not entry.is_sealed:
-                await asyncio.get_running_loop().run_in_executor(self._sealers, self._spool.seal, entry)
+            await asyncio.get_running_loop().run_in_executor(self._summing, self._spool.sum, entry)
         except (JitRenderError, OSError) as error:
             self._aside.drop(entry, as_known(error))
             self._end(entry)
             return False
         finally:
-            pending.sealed.set()
+            pending.summed.set()
         return True
+
+    def _seal(self, entry: Entry) -> None:
+        """In a thread. What cannot be sealed is uploaded all the same; only power must not fail before."""
+        try:
+            if entry.name in self._pending and not entry.sealed:
+                self._spool.seal(entry)
+        except FileNotFoundError:
+            return  # it was removed meanwhile
+        except OSError as error:
+            LOG.warning("%s would not survive a loss of power: %s", entry.files[0].url, error)
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

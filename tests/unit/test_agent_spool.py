@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import shutil
 import time
 from pathlib import Path
@@ -12,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from jit_render.agent.attempts import AttemptKey
-from jit_render.agent.entry import UNSEALED, Entry, SpoolFile
+from jit_render.agent.entry import UNKNOWN, Entry, SpoolFile
 from jit_render.agent.spool import Spool
-from jit_render.model.errors import CacheError, DiskFull, PermissionDenied
+from jit_render.model.errors import CacheError, PermissionDenied
 from jit_render.model.identity import ObjectUrl
 from jit_render.store.crc import crc32c_of_bytes
 
@@ -58,11 +56,11 @@ def test_an_entry_comes_back_as_it_was(spool: Spool, output: Path) -> None:
     assert output.read_bytes() == b"pixels"
 
 
-def test_what_was_taken_and_not_sealed_is_sealed_by_the_next_agent(spool: Spool, output: Path) -> None:
-    spool.add(entry(output, crc32c=UNSEALED), [output])
+def test_what_was_taken_only_is_summed_by_the_next_agent(spool: Spool, output: Path) -> None:
+    spool.add(entry(output, crc32c=UNKNOWN), [output])
 
     (found,) = Spool(spool.folder).recover()
-    assert not found.is_sealed
+    spool.sum(found)
     spool.seal(found)
 
     (again,) = Spool(spool.folder).recover()
@@ -70,10 +68,13 @@ def test_what_was_taken_and_not_sealed_is_sealed_by_the_next_agent(spool: Spool,
 
 
 def test_after_a_loss_of_power_only_sealed_entries_are_believed(spool: Spool, output: Path) -> None:
-    sealed = entry(output, crc32c=UNSEALED)
+    sealed = entry(output)
     spool.add(sealed, [output])
     spool.seal(sealed)
-    spool.add(entry(output, crc32c=UNSEALED), [output])
+    spool.add(entry(output, crc32c=UNKNOWN), [output])
+    resumable = entry(output)
+    spool.add(resumable, [output])
+    spool.save(resumable)
 
     found = Spool(spool.folder, boot="another").recover()
 
@@ -81,17 +82,23 @@ def test_after_a_loss_of_power_only_sealed_entries_are_believed(spool: Spool, ou
     assert {path.name for path in spool.folder.iterdir()} == {"failed", sealed.name, f"{sealed.name}.json"}
 
 
-def test_what_cannot_be_sealed_is_removed(spool: Spool, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = entry(output, crc32c=UNSEALED)
+def test_sealing_does_not_bring_back_what_is_in_the_bucket(spool: Spool, output: Path) -> None:
+    done = entry(output)
+    spool.add(done, [output])
+    spool.remove(done)
+
+    spool.seal(done)
+
+    assert [path.name for path in spool.folder.iterdir()] == ["failed"]
+
+
+def test_what_cannot_be_read_is_removed(spool: Spool, output: Path) -> None:
+    taken = entry(output, crc32c=UNKNOWN)
     spool.add(taken, [output])
+    taken.files[0].path.unlink()
 
-    def full(_descriptor: int) -> None:  # only a disk that allocates late can do this
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DiskFull, match=r"a\.0001\.exr: its bytes cannot be kept"):
-        spool.seal(taken)
-    monkeypatch.undo()
+    with pytest.raises(CacheError, match=r"a\.0001\.exr: its bytes cannot be kept"):
+        spool.sum(taken)
 
     assert not list(spool.folder.glob(f"{taken.name}*"))
 

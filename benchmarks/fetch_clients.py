@@ -1,0 +1,76 @@
+"""One library client in a process of its own: ``python -m benchmarks.fetch_clients CLIENT URL FOLDER NAME...``.
+
+Says wall seconds of the downloads and CPU seconds of this process for them as JSON; imports and log-in are not counted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from benchmarks.bucket_server import BUCKET
+
+THREADS = 4
+READERS = 8
+_BLOCK_BYTES = 1 << 20
+
+
+def _google(url: str, folder: Path, names: list[str]) -> Callable[[], object]:
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud.storage import Client
+
+    credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]  # google-auth is typed in part
+    bucket = Client(project="bench", credentials=credentials, client_options={"api_endpoint": url}).bucket(BUCKET)
+
+    def run() -> None:
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(lambda name: bucket.blob(name).download_to_filename(str(_place(folder, name))), names))
+
+    return run
+
+
+def _gcsfs(url: str, folder: Path, names: list[str]) -> Callable[[], object]:
+    import gcsfs
+
+    files = gcsfs.GCSFileSystem(endpoint_url=url, token="anon", project="bench")
+    remote = [f"{BUCKET}/{name}" for name in names]
+    return lambda: files.get(remote, [str(_place(folder, name)) for name in names])
+
+
+def _mounted(_url: str, folder: Path, names: list[str]) -> Callable[[], object]:
+    """Read files below `folder` to their ends, several at once, as renders do."""
+
+    def read(name: str) -> None:
+        block = bytearray(_BLOCK_BYTES)
+        with (folder / name).open("rb", buffering=0) as file:
+            while file.readinto(block):
+                pass
+
+    def run() -> None:
+        with ThreadPoolExecutor(READERS) as pool:
+            list(pool.map(read, names))
+
+    return run
+
+
+def _place(folder: Path, name: str) -> Path:
+    return folder / name.replace("/", "-")
+
+
+_CLIENTS = {"google-cloud-storage": _google, "gcsfs": _gcsfs, "mounted": _mounted}
+
+
+def main(arguments: list[str]) -> None:
+    client, url, folder, names = arguments
+    run = _CLIENTS[client](url, Path(folder), Path(names).read_text().split())
+    start, cpu = time.perf_counter(), time.process_time()
+    run()
+    print(json.dumps({"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,174 @@
+"""Rendered frames on their way to the bucket: how long the renderer waits, and how fast they go.
+
+Frames are files of random bytes at the places that the agent gives, written before the clock starts, as a renderer
+writes them. *Reply*: each `publish` is timed alone, while those before it are uploaded. *Rate*: from the first publish
+to the end of `drain`, that is until all are uploaded, verified and committed; beside it ``curl -T`` of the same number
+of files to the same server (see upload_server.py), as many at once, in turns. *Bound*: with room for four frames in the
+spool, how much it ever holds, and that all frames arrive all the same.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from benchmarks.node import OUT, Agent, running_agent, submit
+from nuke_callbacks.client import Client
+
+MIB = 2**20
+FRAME_BYTES = 25 * MIB
+RATE_TARGET = 0.9
+REPLY_TARGET = 5.0  # milliseconds
+UPLOADERS = 4
+_BOUND_FRAMES = 4
+
+
+def measure(*, quick: bool) -> dict[str, Any]:
+    """MiB/s, milliseconds, CPU seconds per GiB; `ratios` of ours to curl's rate."""
+    frames, rounds = (12, 3) if quick else (40, 7)
+    ours: list[dict[str, Any]] = []
+    curls: list[dict[str, float]] = []
+    with tempfile.TemporaryDirectory(prefix="jit-render-bench-", dir="/var/tmp") as name, _server() as url:
+        for number in range(rounds):
+            for client in ("jit-render", "curl") if number % 2 else ("curl", "jit-render"):
+                if client == "curl":
+                    curls.append(_curl(Path(name) / "turn", url, frames))
+                else:
+                    ours.append(_ours(Path(name) / "turn", url, frames))
+        bound = _ours(Path(name) / "turn", url, frames, spool_limit=_BOUND_FRAMES * FRAME_BYTES)
+    replies = [reply for one in ours for reply in one["reply_ms"]]
+    raw: dict[str, Any] = {}
+    for client, spent in (("jit-render", ours), ("curl", curls)):
+        seconds = statistics.median(float(one["seconds"]) for one in spent)
+        cpu = statistics.median(float(one["cpu_seconds"]) for one in spent)
+        gib = frames * FRAME_BYTES / 2**30
+        rate = {"mib_per_second": round(1024 * gib / seconds, 1), "cpu_seconds_per_gib": round(cpu / gib, 3)}
+        raw[client] = {**rate, "seconds": [round(float(one["seconds"]), 4) for one in spent]}
+    cuts = statistics.quantiles(replies, n=100)
+    raw["reply_ms"] = {"median": round(statistics.median(replies), 3), "p99": round(cuts[98], 3)}
+    raw["bound"] = {"limit_bytes": _BOUND_FRAMES * FRAME_BYTES, "most_bytes": bound["most_bytes"]}
+    ratio = round(raw["jit-render"]["mib_per_second"] / raw["curl"]["mib_per_second"], 3)
+    return {
+        "frames": frames,
+        "ratios": {"rate_to_curl": ratio},
+        "raw": raw,
+        "targets": {"rate_to_curl": RATE_TARGET, "reply_ms": REPLY_TARGET},
+        "met": {
+            "rate": ratio >= RATE_TARGET,
+            "reply": raw["reply_ms"]["median"] < REPLY_TARGET,
+            "reply_p99": raw["reply_ms"]["p99"] < REPLY_TARGET,
+            "bounded": bound["most_bytes"] <= (_BOUND_FRAMES + 1) * FRAME_BYTES,  # one is taken in, then waits
+        },
+    }
+
+
+def table(result: dict[str, Any]) -> Table:
+    """The same for people."""
+    raw, targets = result["raw"], result["targets"]
+    shown = Table("", "measured", "target", title=f"upload of {result['frames']} frames of 25 MiB")
+    for client in ("jit-render", "curl"):
+        entry = raw[client]
+        shown.add_row(client, f"{entry['mib_per_second']:.0f} MiB/s, {entry['cpu_seconds_per_gib']:.2f} CPU s/GiB", "")
+    shown.add_row("ours to curl's", f"x {result['ratios']['rate_to_curl']:.2f}", f">= {targets['rate_to_curl']:g}")
+    for key in ("median", "p99"):
+        shown.add_row(f"reply to publish, {key}", f"{raw['reply_ms'][key]:.2f} ms", f"< {targets['reply_ms']:g}")
+    bound = raw["bound"]
+    most, limit = bound["most_bytes"] / MIB, bound["limit_bytes"] / MIB
+    shown.add_row("most in the spool", f"{most:.0f} MiB", f"{limit:.0f} and a frame")
+    return shown
+
+
+def _ours(folder: Path, url: str, frames: int, spool_limit: int = 0) -> dict[str, Any]:
+    job = submit(folder, "gs://bench", "gs://bench-out")
+    settings: dict[str, dict[str, Any]] = {"store": {"endpoint": url}, "cache": {"uploaders": UPLOADERS}}
+    if spool_limit:
+        settings["cache"]["spool_limit"] = spool_limit
+    replies, most = [], 0
+    with running_agent(folder / "cache", settings) as agent:
+        client = Client(str(agent.socket), job)
+        _publish_one(client)  # loads what the agent loads at its first use of a bucket
+        for number in range(frames):
+            (place,) = client.begin_frame(f"Write{number}", 1, [["main", _output(number)]])
+            _write(Path(place))
+        os.sync()
+        cpu, own, start = agent.cpu_seconds(), time.process_time(), time.perf_counter()
+        for number in range(frames):
+            asked = time.perf_counter()
+            client.publish(f"Write{number}", 1, [["main", _output(number)]])
+            replies.append((time.perf_counter() - asked) * 1000)
+            if spool_limit:
+                most = max(most, client.stats()["agent"]["spool_bytes"])
+        committed, failed = client.drain()
+        seconds = time.perf_counter() - start
+        cpu = agent.cpu_seconds() - cpu + time.process_time() - own
+        client.close()
+        _check(agent, committed, failed, frames)
+    shutil.rmtree(folder)
+    return {"seconds": seconds, "cpu_seconds": cpu, "reply_ms": replies, "most_bytes": most}
+
+
+def _publish_one(client: Client) -> None:
+    outputs = [["main", f"{OUT}/first.0001.dpx"]]
+    (place,) = client.begin_frame("First", 1, outputs)
+    _write(Path(place))
+    client.publish("First", 1, outputs)
+    client.drain()
+
+
+def _check(agent: Agent, committed: list[list[Any]], failed: list[list[str]], frames: int) -> None:
+    if failed or len(committed) != frames + 1:
+        raise RuntimeError(f"process {agent.process.pid}: {len(committed)} of {frames} frames arrived; {failed[:1]}")
+
+
+def _curl(folder: Path, url: str, frames: int) -> dict[str, float]:
+    folder.mkdir()
+    lines = []
+    for number in range(frames):
+        _write(folder / f"{number}")
+        lines.append(f'url = "{url}/plain/{number}"\nupload-file = "{folder}/{number}"\noutput = /dev/null\n')
+    config = folder / "config"
+    config.write_text("".join(lines))
+    os.sync()
+    start = time.perf_counter()
+    command = ["curl", "-sf", "--parallel", "--parallel-max", str(UPLOADERS), "-K", str(config)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - start
+    shutil.rmtree(folder)
+    if process.returncode:
+        raise RuntimeError(f"curl ended with {process.returncode}")
+    return {"seconds": seconds, "cpu_seconds": used.ru_utime + used.ru_stime}
+
+
+def _output(number: int) -> str:
+    return f"{OUT}/frame.{number:04}.dpx"
+
+
+def _write(path: Path) -> None:
+    block = os.urandom(MIB)
+    with path.open("wb", buffering=0) as file:
+        for _ in range(FRAME_BYTES // MIB):
+            file.write(block)
+
+
+@contextmanager
+def _server() -> Iterator[str]:
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.upload_server"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+    finally:
+        process.terminate()
+        process.wait()
