@@ -19,7 +19,8 @@ FRAMES = 8
 @pytest.fixture
 def batch(tmp_path: Path) -> Iterator[FakeBatch]:
     hits = Preemption(rate=0.3, seed=3, window=0.8, grace=1.5, silent=0.5)
-    with FakeBatch(tmp_path / "batch", places=PLACES, preemption=hits) as server:
+    slowly = {"JIT_RENDER_STANDIN_SECONDS_PER_FRAME": "0.05"}
+    with FakeBatch(tmp_path / "batch", places=PLACES, variables=slowly, preemption=hits) as server:
         yield server
 
 
@@ -37,7 +38,6 @@ def frames_in(gcs: FakeGcs) -> dict[str, bytes]:
 def test_four_nodes_of_which_three_in_ten_vanish_render_what_one_machine_renders(
     stocked: House, gcs: FakeGcs, batch: FakeBatch
 ) -> None:
-    stocked.environment["JIT_RENDER_STANDIN_SECONDS_PER_FRAME"] = "0.05"
     stocked.extra = section(batch)
     stocked.configure()
     span = f"{FIRST}-{FIRST + FRAMES - 1}"
