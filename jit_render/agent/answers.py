@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from typing import Any
 
+from jit_render.cache.health import OUT_OF_DESCRIPTORS
 from jit_render.model.errors import AgentError, CacheError, DiskFull, JitRenderError, ProtocolError
 from jit_render.model.identity import ObjectUrl
 from nuke_callbacks.wire import WireError
@@ -41,6 +42,8 @@ def as_known(error: BaseException) -> JitRenderError:
         return error
     if isinstance(error, WireError):
         return ProtocolError(str(error))
+    if isinstance(error, OSError) and error.errno in OUT_OF_DESCRIPTORS:
+        return AgentError(f"the agent has no file descriptors left ({error.strerror}); try again with fewer clients.")
     if isinstance(error, OSError):
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         where = error.filename or "the cache's disk"

@@ -86,7 +86,7 @@ class Node:
         """Links of jobs that nobody has named for long; a hello renews its job's folder (see `use_view`)."""
         with os.scandir(self.settings.root / "view") as folders:
             for folder in folders:
-                old = self.clock.wall() - folder.stat(follow_symlinks=False).st_mtime > VIEW_SECONDS
+                old = self.cache.today - folder.stat(follow_symlinks=False).st_mtime > VIEW_SECONDS
                 if old and folder.name not in needed and folder.is_dir(follow_symlinks=False):
                     self.cache.view.drop(folder.name)
 

@@ -8,8 +8,10 @@ the spool. Nothing of that is needed for safety: what is durable in the spool, t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +38,7 @@ class Server:
 
     async def run(self) -> None:
         """Serve until there is a reason to end. The cache's lock is ours, so the socket's path is too."""
+        _take_all_descriptors()
         await self.node.start()
         self.node.uploads.on_change = self._look_around
         loop = asyncio.get_running_loop()
@@ -124,6 +127,13 @@ class Server:
         self.node.drain()
         asyncio.get_running_loop().call_later(self._settings.grace_seconds, self._end.set)
         self._look_around()
+
+
+def _take_all_descriptors() -> None:
+    """A client is one descriptor, a download two; the usual soft limit of 1,024 is meant for programs with select()."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _unlink(path: Path, inode: int) -> None:

@@ -41,7 +41,7 @@ from jit_render.cache.layout import Layout, take_lock, this_boot
 from jit_render.cache.lazy_verify import LazyVerify
 from jit_render.cache.leases import Leases
 from jit_render.cache.opening import open_index
-from jit_render.cache.pins import KEPT_SECONDS, Pins
+from jit_render.cache.pins import KEPT_SECONDS, Pins, today
 from jit_render.cache.reconcile import Reconciler
 from jit_render.cache.transfer import Gate
 from jit_render.cache.upkeep import Progress, Upkeep
@@ -73,6 +73,8 @@ class NodeCache:
         self._clock = clock
         self._boot = boot
         self._index = open_index(layout)
+        self.today = today(layout, clock.wall())
+        """Seconds since the epoch at `open`, by a clock that cannot jump far."""
         self._leases = Leases()
         self._pins = Pins(self._index, clock)
         self._housekeeping = ThreadPoolExecutor(2, "cache-housekeeping")
@@ -334,7 +336,7 @@ class NodeCache:
 
     async def _reconcile(self) -> None:
         try:
-            self._index.forget_pins(self._clock.wall() - KEPT_SECONDS)
+            self._index.forget_pins(self.today - KEPT_SECONDS)
             await Reconciler(self._layout, self._index, self._leases, self._space, self.view, self._housekeeping).run()
         except (OSError, CacheError) as error:
             _log.warning(

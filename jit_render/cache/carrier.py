@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from jit_render.cache.eviction import Space
 from jit_render.cache.fetch import Flight, Landing
-from jit_render.cache.health import OUT_OF_ROOM, DiskHealth
+from jit_render.cache.health import OUT_OF_DESCRIPTORS, OUT_OF_ROOM, DiskHealth
 from jit_render.cache.index import Entry, Index
 from jit_render.cache.layout import NAME_ERRORS, Layout, name_refused
 from jit_render.cache.transfer import PARTS_FROM_BYTES, Gate, Transfer, is_intact
@@ -103,6 +103,8 @@ class Carrier:
         try:
             return await self._in_thread(partial(is_intact, final, entry.size_bytes, entry.crc32c))
         except OSError as error:
+            if error.errno in OUT_OF_DESCRIPTORS:
+                raise
             self._health.failed(error)
             return False
 
@@ -121,6 +123,8 @@ class Carrier:
             except OSError as error:
                 if error.errno in NAME_ERRORS:
                     raise name_refused(str(flight.info.id), error) from error
+                if error.errno in OUT_OF_DESCRIPTORS:
+                    raise  # that is this process's trouble, and no sign of a sick disk
                 if error.errno not in OUT_OF_ROOM:
                     raise self._health.failed(error) from error
                 if made_room:

@@ -30,6 +30,21 @@ def inode_of(path: str) -> int:
         return -1
 
 
+def time_of(path: str) -> float | None:
+    """When the file at `path` was last changed; seconds since the epoch. None where there is none."""
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return None
+
+
+def set_time(path: str, seconds: float) -> None:
+    """Let the file at `path`, made if need be, seem changed at `seconds`, if the disk takes that."""
+    with contextlib.suppress(OSError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.utime(path, (seconds, seconds))
+
+
 def names_in(folder: str) -> list[str]:
     """What `folder` holds; nothing where it is missing. Raises OSError for a failing disk."""
     try:

@@ -12,6 +12,7 @@ FAILURES_UNTIL_DOWN = 3
 FIRST_REST_SECONDS = 1.0
 LONGEST_REST_SECONDS = 60.0
 OUT_OF_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 _log = logging.getLogger(__name__)
 
 

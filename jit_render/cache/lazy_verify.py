@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from jit_render.cache import files
-from jit_render.cache.health import DiskHealth
+from jit_render.cache.health import OUT_OF_DESCRIPTORS, DiskHealth
 from jit_render.cache.index import Entry, Index
 from jit_render.cache.layout import Layout
 from jit_render.model.clock import Clock
@@ -100,6 +100,8 @@ class LazyVerify:
         except FileNotFoundError:
             is_intact = False
         except OSError as error:
+            if error.errno in OUT_OF_DESCRIPTORS:
+                return
             self.health.failed(error)
             is_intact = False
         entry = self.index.get(digest)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from jit_render.cache.eviction import Space
-from jit_render.cache.health import DiskHealth
+from jit_render.cache.health import OUT_OF_DESCRIPTORS, DiskHealth
 from jit_render.cache.index import Entry, Index
 from jit_render.cache.layout import Layout
 from jit_render.cache.leases import Leases
@@ -81,6 +81,8 @@ class Upkeep:
         try:
             intact = await asyncio.get_running_loop().run_in_executor(self.executor, check)
         except OSError as error:
+            if error.errno in OUT_OF_DESCRIPTORS:
+                raise
             self.health.failed(error)
             intact = False
         entry = self.index.get(digest)

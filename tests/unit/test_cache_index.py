@@ -131,13 +131,38 @@ def test_pins_are_kept_the_first_one_wins_and_old_ones_go(tmp_path):
         async with house.cache() as cache:
             assert cache.pin("job", url) == first
             assert cache.remember_pin("job", second) == first
-        house.clock.advance(40 * 86400)
+        for _ in range(32):
+            house.clock.advance(86400)
+            async with house.cache():
+                pass
         async with house.cache(start=True) as cache:
             await cache._reconciling
         async with house.cache() as cache:
             assert cache.pin("job", url) is None
 
     run(body())
+
+
+def test_a_clock_that_jumps_makes_no_job_forget_its_versions(tmp_path):
+    house = CacheHouse(tmp_path / "cache", GatedStore())
+    first = ObjectInfo(ObjectId(ObjectUrl.parse("gs://show/a.exr"), "1"), 10, 7)
+
+    async def start():
+        async with house.cache(start=True) as cache:
+            assert cache.remember_pin("job", first) == first
+            await cache._reconciling
+
+    house.clock.advance(-house.clock.wall())  # the clock of a machine that has just come up: 1970
+    for jump in (56 * 365 * 86400, -3 * 365 * 86400, 3 * 365 * 86400):
+        run(start())
+        house.clock.advance(jump)
+    run(start())
+
+    async def look():
+        async with house.cache() as cache:
+            assert cache.pin("job", first.url) == first
+
+    run(look())
 
 
 def _garbage(path):
