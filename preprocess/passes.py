@@ -76,14 +76,16 @@ class Tree:
         """Places whose results of several frames are needed at once, and how many to either side of the frame in hand.
 
         A temporal step behind another one asks for results ahead of the frame, for which the first asks further ahead.
+        What only such a step wants, and once, is not kept; what others want again at its own frame is.
         """
+        shared = self.shared_places()
         ahead: dict[int, int] = {}
         needs: dict[int, int] = {leaf.step: 0 for leaf in self.leaves}
         for index in range(len(self.steps) - 1, -1, -1):
             step, need = self.steps[index], needs.get(index, 0)
             wanted = need + step.operation.reads
             needs[step.parent] = max(needs.get(step.parent, 0), wanted)
-            if wanted:
+            if step.operation.reads or (wanted and step.parent in shared):
                 ahead[step.parent] = max(ahead.get(step.parent, 0), wanted)
         return ahead
 

@@ -154,9 +154,7 @@ class Shoot:
         heard = Heard(reader)
         left = keys - reader.committed_of(list(keys))
         if wishes.get("staged"):
-            heard.failures = run_staged(
-                pipeline, around, heard, frames=spec.frame_set, cameras=self.cameras, left=left
-            )
+            heard.failures = run_staged(pipeline, around, heard, frames=spec.frame_set, cameras=self.cameras, left=left)
         else:
             task = Task(pipeline, around, heard)
             task.run(spec.frame_set, self.cameras, left.__contains__)
