@@ -36,6 +36,7 @@ from jit_render.store.port import Store
 LOG = logging.getLogger(__name__)
 MOST_REMEMBERED = 100_000
 SUMMERS = 2
+REPLY_SECONDS = 0.005  # a renderer waits for its reply, and a checksum takes the interpreter from whoever makes it
 SEAL_AFTER_SECONDS = 2.0  # most are in the bucket by then, and a sync would hold up the frames that are being written
 
 _T = TypeVar("_T")
@@ -154,6 +155,7 @@ class Uploads:
 
     async def _bring(self, pending: _Pending) -> None:
         entry = pending.entry
+        await asyncio.sleep(REPLY_SECONDS)
         if not await self._sum(pending):
             return
         sealing = asyncio.get_running_loop().call_later(SEAL_AFTER_SECONDS, self._sealing.submit, self._seal, entry)
