@@ -17,8 +17,10 @@ from preprocess.source import fetch
 class Fetcher:
     """Fetches each version once for those that ask for it one after the other. Used by one thread."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, keeps_last: bool) -> None:
+        """`keeps_last`: several cameras are in one file; else nothing is held longer than its taker holds it."""
         self._store = store
+        self._keeps_last = keeps_last
         self._pool = ThreadPoolExecutor(1, "fetch")
         self._coming: dict[ObjectId, Future[MemoryFile]] = {}
         self._last: tuple[ObjectId, MemoryFile] | None = None
@@ -38,7 +40,8 @@ class Fetcher:
         file = self._coming.pop(info.id).result()
         self.bytes_fetched += file.size_bytes
         self._forget_last()
-        self._last = (info.id, file.shared())
+        if self._keeps_last:
+            self._last = (info.id, file.shared())
         return file
 
     def _is_last(self, info: ObjectInfo) -> bool:

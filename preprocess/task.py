@@ -15,12 +15,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from jit_render.model.errors import GenerationGone, JitRenderError, ObjectNotFound, RenderError
-from jit_render.model.frames import expand
+from jit_render.model.frames import expand, has_view
 from jit_render.model.identity import ObjectInfo, ObjectUrl
 from jit_render.model.job import CommitKey
 from jit_render.store import Store
@@ -113,15 +113,19 @@ class Task:
     def run(self, frames: Iterable[int], cameras: Iterable[str], wanted: Callable[[CommitKey], bool]) -> None:
         """Make all that is wanted. `failures` has what could not be; raises what no image is to blame for."""
         images = self.order(frames, cameras)
-        with Fetcher(self.around.store) as fetcher, ThreadPoolExecutor(PUBLISHERS, "publish") as pool:
+        with (
+            Fetcher(self.around.store, keeps_last=not has_view(self.pipeline.source.file)) as fetcher,
+            ThreadPoolExecutor(PUBLISHERS, "publish") as pool,
+        ):
             chains: dict[str, Chain] = {}
             planned: dict[str, Estimate] = {}
+            pending: list[Future[None]] = []
             for place, image in enumerate(images):
                 if self._fatal is not None:
                     break
                 leaves = self._left(image, wanted)
                 if leaves and image not in self.failures:
-                    self._make(image, leaves, _Hands(fetcher, pool, chains, planned, images[place + 1 :]))
+                    self._make(image, leaves, _Hands(fetcher, pool, chains, planned, images[place + 1 :], pending))
                 if image.camera in chains:
                     chains[image.camera].leave(image.frame)
                     if not any(later.camera == image.camera for later in images[place + 1 :]):
@@ -176,6 +180,7 @@ class Task:
         self.listener.begun(image)
         records = self.found.setdefault(image, {})
         try:
+            self._make_room(image, hands)
             chain = self._chain(image, hands)
             chain.make_context = self._contexts(image.camera, records, image.frame)
             self._prefetch(image, chain, hands)
@@ -184,6 +189,7 @@ class Task:
                 self._slots.acquire()
                 job = hands.pool.submit(self._publish, image, leaves[leaf], encode, began)
                 job.add_done_callback(self._settle(image))
+                hands.pending.append(job)
 
             make_outputs(chain, image.frame, leaves, submit)
             for leaf in leaves:
@@ -193,6 +199,13 @@ class Task:
                     submit(leaf, lambda file=file: file)  # type: ignore[misc]
         except _OF_THE_IMAGE as error:
             self._fail(image, error)
+
+    def _make_room(self, image: ImageKey, hands: _Hands) -> None:
+        """Where two images do not fit the budget, nothing of the last one is left before the next begins."""
+        plan = hands.planned.get(image.camera) or next(iter(hands.planned.values()), None)
+        if plan is not None and 2 * plan.total > self.around.budget_bytes:
+            wait(hands.pending)
+        hands.pending[:] = [job for job in hands.pending if not job.done()]
 
     def _chain(self, image: ImageKey, hands: _Hands) -> Chain:
         """The camera's chain, banded as its first frame asks for."""
@@ -295,3 +308,4 @@ class _Hands:
     chains: dict[str, Chain]
     planned: dict[str, Estimate]
     later: list[ImageKey]
+    pending: list[Future[None]]
