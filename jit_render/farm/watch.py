@@ -1,4 +1,4 @@
-"""What goes on beside a render: heartbeats, the log's copy in the bucket, looks at the agent, for a cancellation, a hold.
+"""What goes on beside a render: heartbeats, the log in the bucket, looks at the agent, for a cancellation and a hold.
 
 One thread per attempt. It decides nothing: what it learns goes into the worker's inbox.
 """

@@ -25,14 +25,14 @@ from html import escape
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000", "#999999", "#7B5EA7")
 DASHES = ("", "8 3", "2 3", "8 3 2 3", "12 4", "4 4")
 CSS = """
-svg.chart { width: 100%; height: auto; max-width: 46rem; display: block; font-family: inherit; }
+svg.chart { width: 100%; height: auto; max-width: 34rem; display: block; font-family: inherit; }
 svg.chart text { fill: #222; font-size: 13px; }
 svg.chart .title { font-size: 15px; font-weight: 600; }
 svg.chart .grid { stroke: #d5d5d5; stroke-width: 1; }
 svg.chart .axis { stroke: #444; stroke-width: 1; }
 """
 
-WIDTH = 480
+WIDTH = 400
 _LEFT, _RIGHT, _TOP, _BOTTOM, _PLOT = 62, 16, 30, 46, 190
 _LEGEND = 20  # height of one line of the legend
 _LETTER = 7.2  # width of a letter at 13 px, generously
@@ -172,7 +172,7 @@ def _frame(chart: Chart, names: Sequence[str], colours: dict[str, str], highest:
     """The plot's place below title and legend; and legend, grid and y axis as marks."""
     legend, rows = _legend(names if len(names) > 1 else (), colours)
     ticks = _ticks(chart.y.top or highest)
-    frame = _Frame(_TOP + rows * _LEGEND + 14, ticks[-1])
+    frame = _Frame(_TOP + rows * _LEGEND + 24, ticks[-1])
     for tick in ticks:
         at = frame.y(tick)
         legend.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at:.2f}" y2="{at:.2f}"/>')
@@ -200,7 +200,7 @@ def _ticks(highest: float) -> list[float]:
         return [0.0, 1.0]
     rough = highest / _TICKS
     unit = 10.0 ** math.floor(math.log10(rough))
-    step = next(unit * times for times in (1, 2, 2.5, 5, 10) if unit * times >= rough * (1 - 1e-9))
+    step = next(unit * times for times in (1, 2, 5, 10) if unit * times >= rough * (1 - 1e-9))
     return [number * step for number in range(math.ceil(highest / step - 1e-9) + 1)]
 
 
@@ -232,7 +232,7 @@ def _svg(chart: Chart, frame: _Frame, marks: list[str], *, empty: bool) -> str:
             *marks,
             said if empty else "",
             f'<line class="axis" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{foot}" y2="{foot}"/>',
-            f'<text x="4" y="{frame.head - 8:.2f}">{escape(chart.y.label)}</text>',
+            f'<text x="4" y="{frame.head - 11:.2f}">{escape(chart.y.label)}</text>',
             f'<text x="{WIDTH - _RIGHT}" y="{frame.foot + 37:.2f}" text-anchor="end">{escape(chart.x.label)}</text>',
             "</svg>",
         ]

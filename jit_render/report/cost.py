@@ -28,15 +28,18 @@ NAMES = {
 
 
 def usd(value: float) -> str:
-    """``$12.40``; under ten cents with three digits that count, for a frame costs that little."""
-    if value == 0:
-        return "$0"
-    return f"${value:,.2f}" if abs(value) >= 0.1 else f"${value:.3g}" if abs(value) >= 1e-4 else f"${value:.1e}"
+    """``$12.40``; under ten cents to a thousandth of one, for a frame may cost that little."""
+    if value >= 0.1 or value == 0:
+        return f"${value:,.2f}"
+    return f"${value:.5f}" if value >= 0.00001 else "<$0.00001"
 
 
 def hours(value: float) -> str:
-    """Hours, or minutes where they say more."""
-    return f"{value:.1f} h" if value >= 1 else f"{value * 60:.1f} min"
+    """Hours, minutes or seconds, whichever says most."""
+    seconds = value * 3600
+    if seconds >= 3600:
+        return f"{value:.1f} h"
+    return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.1f} s"
 
 
 def estimate_lines(expected: EstimateRecord, *, budget: float = 0.0) -> list[str]:
@@ -109,12 +112,11 @@ def otherwise(cost: JobCost) -> list[str]:
     """What else it might have cost."""
     other = cost.alternatives
     lines = [f"{usd(other.on_demand)} on demand, where nothing is preempted"]
-    if other.glusterfs is not None and other.filer_usd is not None and other.filer_month is not None:
+    if other.glusterfs is not None and other.filer_month is not None:
         lines.append(
-            f"{usd(other.glusterfs)} with a GlusterFS of {count(other.filer_servers, 'server')}, "
-            f"{usd(other.filer_usd)} of it the filer's"
+            f"{usd(other.glusterfs)} with a GlusterFS of {count(other.filer_servers, 'server')} while the job ran "
+            f"({usd(other.filer_month)} a month)"
         )
-        lines.append(f"for its hours; it stands all month for {usd(other.filer_month)}")
     return lines
 
 

@@ -16,9 +16,7 @@ from jit_render.store import Store
 LOOK_SECONDS = 2.0
 
 
-def follow(
-    look: Callable[[], JobStatus], clock: Clock, display: Display, *, timeout_seconds: float = 0
-) -> JobStatus:
+def follow(look: Callable[[], JobStatus], clock: Clock, display: Display, *, timeout_seconds: float = 0) -> JobStatus:
     """Show what `look` finds until the job is over, or for `timeout_seconds` (0: however long). The last look.
 
     Raises JobNotFound.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jit_render.cost.bill import PARTS
 from jit_render.farm.plan_diff import PlanDiff
-from jit_render.report.charts import CSS, PALETTE, Axis, Bar, Chart, Line, bars, lines
+from jit_render.report.charts import CSS, Axis, Bar, Chart, Line, bars, lines
 from jit_render.report.cost import NAMES, assumptions, hours, otherwise, usd
 from jit_render.report.page_data import PageData
 from jit_render.report.words import count, duration, moment, share, size
@@ -27,10 +27,10 @@ h1 { font-size: 1.4rem; margin: 0 0 .25rem; } h2 { font-size: 1.1rem; margin: 2r
 .facts div { border: 1px solid #ccc; border-radius: 6px; padding: .5rem .7rem; }
 .facts b { display: block; font-size: 1.2rem; } .facts span, .quiet { color: #555; font-size: .875rem; }
 table { border-collapse: collapse; width: 100%; font-size: .875rem; }
-th, td { text-align: left; padding: .25rem .5rem .25rem 0; border-bottom: 1px solid #ddd; vertical-align: top; }
+th, td { text-align: left; padding: .25rem .5rem .25rem 0; border-bottom: 1px solid #ddd; vertical-align: top; min-width: 3.5rem; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .alarm { border-left: 4px solid #b00020; padding-left: .7rem; }
-@media print { body { max-width: none; padding: 0; font-size: 11pt; } section { break-inside: avoid; }
+@media print { body { max-width: none; padding: 0; font-size: 11pt; color: #000; } section { break-inside: avoid; }
   @page { margin: 15mm; } svg.chart { max-width: 15cm; } }
 """
 
@@ -113,11 +113,10 @@ def _times(data: PageData) -> str:
 
 def _cost(data: PageData) -> str:
     total = data.cost.bill.total
-    colours = {NAMES[part]: PALETTE[at] for at, part in enumerate(PARTS)}
     shown = [part for part in PARTS if getattr(total, part) > 0]
     scale, unit = (100.0, "US cents") if total.total < 1 else (1.0, "USD")
-    alone = [Bar(_short(part), ((NAMES[part], getattr(total, part) * scale),)) for part in shown]
-    chart = Chart("Cost by part", Axis("part"), Axis("cost", unit), colours)
+    alone = [Bar(_short(part), (("cost", getattr(total, part) * scale),)) for part in shown]
+    chart = Chart("Cost by part", Axis("part"), Axis("cost", unit))
     rows = [[NAMES[part], usd(getattr(total, part)), share(getattr(total, part) / total.total)] for part in shown]
     seconds = data.cost.bill.seconds
     timed = [

@@ -167,7 +167,7 @@ def test_a_look_at_a_large_job_reads_only_what_is_new(tmp_path):
     job.attempt(20)
     job.store.calls.clear()
     assert job.follower.refresh().frames_done == 100
-    assert sorted(job.store.calls) == ["list", "list", "read", "stat"]
+    assert sorted(job.store.calls) == ["list", "list", "read", "read", "stat"]
     job.store.close()
 
 
