@@ -15,7 +15,19 @@ from rich.console import Console
 
 from benchmarks import machine, results
 
-NAMES = ("resolve", "restart", "fetch", "upload", "plan", "plan-bucket", "prefetch", "ingest", "preprocess", "simulate")
+NAMES = (
+    "resolve",
+    "restart",
+    "fetch",
+    "upload",
+    "plan",
+    "plan-bucket",
+    "prefetch",
+    "ingest",
+    "preprocess",
+    "simulate",
+    "preempt",
+)
 """Modules of this package with ``measure(*, quick) -> dict`` and ``table(result) -> rich.Table``."""
 
 

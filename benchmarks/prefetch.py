@@ -22,16 +22,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
+from benchmarks.small_shot import SmallShot
 from examples.shot import plates
 from jit_render.agent import ensure_running
 from jit_render.farm.planning import look
-from jit_render.farm.submit import Options, Submission, prepare, submit
+from jit_render.farm.submit import submit
 from jit_render.model.clock import SystemClock
 from jit_render.model.identity import ObjectUrl
 from jit_render.model.settings import Settings
@@ -40,42 +40,8 @@ from jit_render.testing.gcs_process import FakeGcsProcess
 from nuke_callbacks.client import Client
 
 BOUND_TARGET = 1.10
+_PLATES = ObjectUrl("gs://show", "show")
 SECONDS_PER_FRAME = 0.5  # on top of what the pictures take
-SIZE = (128, 72)  # so little to compute that others on the machine hardly matter
-_SCRIPT = Path(plates.__file__).with_name("shot.nk")
-
-
-@dataclass(frozen=True)
-class _Studio:
-    """A bucket behind a line, a configuration, and the example's script over small plates."""
-
-    folder: Path
-    endpoint: str
-    frames: int
-
-    def settings(self, cache: str, *, lookahead: int = 4) -> Settings:
-        here = f"file://{self.folder}"
-        return Settings.model_validate(
-            {
-                "job": {"state": f"{here}/state", "chunk": self.frames},
-                "paths": [
-                    {"prefix": "/mnt/show/sh010/out", "target": f"{here}/out", "mode": "write"},
-                    {"prefix": "/mnt/show", "target": "gs://show/show"},
-                ],
-                "cache": {"root": str(self.folder / cache), "limit": "10G", "free_space": 0, "lookahead": lookahead},
-                "render": {"renderer": "standin"},
-                "store": {"endpoint": self.endpoint},
-            }
-        )
-
-    def submission(self, settings: Settings) -> Submission:
-        text = _SCRIPT.read_text(encoding="utf-8")
-        width, height = SIZE
-        script = self.folder / "shot.nk"
-        script.write_text(text.replace("1920 1080 0 0 1920 1080", f"{width} {height} 0 0 {width} {height}"))
-        span = f"{plates.FIRST}-{plates.FIRST + self.frames - 1}"
-        options = Options(force=True)
-        return prepare(settings, script, frames=span, clock=SystemClock(), options=options)
 
 
 def measure(*, quick: bool) -> dict[str, Any]:
@@ -84,14 +50,14 @@ def measure(*, quick: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="jit-render-bench-") as name:
         folder = Path(name)
         with FakeGcsProcess(buckets=["show"], folder=folder / "gcs") as server:
-            _make_plates(server.url)
-            studio = _Studio(folder, server.url, frames)
+            studio = SmallShot(folder, _PLATES, frames, server.url)
+            studio.make_plates()
             weight, first = _weigh(studio)
             _fetch(studio, "cache-full")
             render = _work(studio, studio.settings("cache-full"))
         bandwidth = weight / render
         with FakeGcsProcess(buckets=["show"], folder=folder / "gcs", bandwidth=bandwidth) as server:
-            studio = _Studio(folder, server.url, frames)
+            studio = SmallShot(folder, _PLATES, frames, server.url)
             raw = {
                 "fetch": _fetch(studio, "cache-fetch"),
                 "render": render,
@@ -124,12 +90,7 @@ def table(result: dict[str, Any]) -> Table:
     return shown
 
 
-def _make_plates(endpoint: str) -> None:
-    store = Settings.model_validate({"store": {"endpoint": endpoint}}).store
-    plates.put(store, ObjectUrl("gs://show", "show"), size=SIZE, on_progress=lambda _done, _total: None)
-
-
-def _weigh(studio: _Studio) -> tuple[int, int]:
+def _weigh(studio: SmallShot) -> tuple[int, int]:
     """Bytes of all that the job reads, and of what its first frame reads."""
     settings = studio.settings("unused")
     submission = studio.submission(settings)
@@ -140,7 +101,7 @@ def _weigh(studio: _Studio) -> tuple[int, int]:
     return inputs.size_bytes, inputs.bytes_of(plates.FIRST)
 
 
-def _fetch(studio: _Studio, cache: str) -> float:
+def _fetch(studio: SmallShot, cache: str) -> float:
     """Seconds that the agent alone takes to bring everything into a cache."""
     names = _names(studio)
     with _agent(studio, studio.settings(cache)) as client:
@@ -153,14 +114,14 @@ def _fetch(studio: _Studio, cache: str) -> float:
     return seconds
 
 
-def _names(studio: _Studio) -> list[str]:
+def _names(studio: SmallShot) -> list[str]:
     submission = studio.submission(studio.settings("unused"))
     found = {file.name: None for frame in submission.plan.frames for file in submission.plan.files(frame)}
     return list(found)
 
 
 @contextlib.contextmanager
-def _agent(studio: _Studio, settings: Settings) -> Iterator[Client]:
+def _agent(studio: SmallShot, settings: Settings) -> Iterator[Client]:
     """A client of a node's agent, which ends with it; the client belongs to a job of its own."""
     socket = ensure_running(Path(settings.cache.root), settings, SystemClock())
     client = Client(str(socket), _job(studio, settings), role="tool")
@@ -170,13 +131,13 @@ def _agent(studio: _Studio, settings: Settings) -> Iterator[Client]:
         _end(client)
 
 
-def _job(studio: _Studio, settings: Settings) -> str:
+def _job(studio: SmallShot, settings: Settings) -> str:
     store = open_store(settings.store)
     with contextlib.closing(store):
         return str(submit(store, studio.submission(settings), SystemClock()).home)
 
 
-def _work(studio: _Studio, settings: Settings) -> float:
+def _work(studio: SmallShot, settings: Settings) -> float:
     """Wall seconds of a worker that renders everything."""
     told = settings.model_dump_json()
     command = [sys.executable, "-m", "jit_render.farm.work_main", "--settings", told, "--job", _job(studio, settings)]

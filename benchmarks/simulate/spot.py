@@ -20,8 +20,8 @@ from functools import cache
 from typing import Literal
 
 DAY = 24 * 3600.0
-LAWS = ("exponential", "bathtub")
 Law = Literal["exponential", "bathtub"]
+LAWS: tuple[Law, ...] = ("exponential", "bathtub")
 _T1, _T2, _END = 1.0, 0.8, 24.0  # hours, as fitted there for n1-highcpu-16
 _STEPS = 2_400
 

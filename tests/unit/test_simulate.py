@@ -9,6 +9,7 @@ import pytest
 import simpy
 
 from benchmarks.farm.values import HostRun, Result, Run, Setting, Shot
+from benchmarks.preempt.law import simulate
 from benchmarks.simulate.choices import rapid_cache_pays_from
 from benchmarks.simulate.cloud import cloud
 from benchmarks.simulate.figures import fed, headline
@@ -161,3 +162,10 @@ def _run(system, hosts, seconds):
     host = HostRun(**{**zeros, "frames": 12, "render_seconds": seconds})
     plain = {field.name: 0 for field in dataclasses.fields(Run)}
     return Run(**{**plain, "system": system, "hosts": hosts, "frames": 12 * hosts, "per_host": (host,) * hosts})
+
+
+def test_the_chunk_that_is_chosen_wastes_less_than_the_extremes_and_frames_restart_at_their_bound():
+    rows = {row["chunk"]: row for row in simulate("exponential", 0.5, range(1, 3))}
+    assert rows["auto"]["overhead"]["mean"] < rows["1"]["overhead"]["mean"]
+    for row in rows.values():
+        assert row["wasted"]["mean"] < 2 * row["bound"]["mean"]
