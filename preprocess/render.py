@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import threading
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from jit_render.farm.pinning import index_of, pinned
 from jit_render.farm.records import JobReader
 from jit_render.farm.stage import STORE_VARIABLE
 from jit_render.model.clock import SystemClock
-from jit_render.model.errors import JitRenderError, MissingInput, ObjectNotFound, RenderError
+from jit_render.model.errors import JitRenderError, MissingInput, ObjectNotFound, Preempted, RenderError
 from jit_render.model.frames import FrameSet
 from jit_render.model.identity import ObjectInfo, ObjectUrl
 from jit_render.model.pathmap import PathMap
@@ -72,6 +73,7 @@ class Printer(Listener):
 
 def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _leave)
     try:
         failures = run(given, os.environ)
     except JitRenderError as error:
@@ -119,10 +121,16 @@ def run(given: argparse.Namespace, environment: Any) -> dict[ImageKey, JitRender
             task.run(frames, given.cameras, left.__contains__)
             failures = task.failures
         gather(reader, pipeline, place)
-        _say(f"{store.bytes_read} bytes of pictures read, {store.bytes_written} written")
         return failures
     finally:
+        _say(f"{store.bytes_read} bytes of pictures read, {store.bytes_written} written")
         store.close()
+
+
+def _leave(number: int, _: Any) -> None:
+    """Begin nothing more; what is finished is still published on the way out."""
+    signal.signal(number, signal.SIG_DFL)
+    raise Preempted("told to end (SIGTERM); what was finished is in the bucket.")
 
 
 def pins_of(reader: JobReader, frames: FrameSet) -> dict[ObjectUrl, ObjectInfo]:

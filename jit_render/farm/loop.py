@@ -18,7 +18,7 @@ from typing import Any
 from jit_render.farm.pace import Pace, reserve_seconds
 from jit_render.farm.watch import Stop
 from jit_render.model.clock import Clock
-from jit_render.render.port import Event, FrameStarted, FrameWritten, Renderer, RenderRequest
+from jit_render.render.port import Event, FrameStarted, FrameWritten, Moved, Renderer, RenderRequest
 from jit_render.render.process import Ended, RunningRender, run
 
 POLL_SECONDS = 0.1
@@ -57,6 +57,7 @@ class RenderLoop:
         self.stop: Stop | None = None
         self.peak_memory_bytes = 0
         self.cpu_seconds = 0.0
+        self.bytes_fetched = self.bytes_uploaded = 0
         self._clock = clock
         self._grace_seconds = grace_seconds
         self._tell = tell
@@ -109,6 +110,9 @@ class RenderLoop:
             self._begin_frame(message.frame, render)
         elif isinstance(message, FrameWritten):
             self._tell({"event": "written", "path": message.path, "seconds": message.seconds})
+        elif isinstance(message, Moved):
+            self.bytes_fetched += message.bytes_fetched
+            self.bytes_uploaded += message.bytes_uploaded
 
     def _begin_frame(self, frame: int, render: RunningRender | None) -> None:
         if self.stop is not None and frame != self.pace.in_hand:

@@ -292,6 +292,8 @@ class _TaskRun:
                 "render_seconds": sum(pace.durations),
                 "peak_memory_bytes": self._loop.peak_memory_bytes,
                 "cpu_seconds": self._loop.cpu_seconds,
+                "bytes_fetched": self._spent.bytes_fetched + self._loop.bytes_fetched,
+                "bytes_uploaded": self._spent.bytes_uploaded + self._loop.bytes_uploaded,
             }
         )
         self._attempt.end(

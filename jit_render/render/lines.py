@@ -15,11 +15,12 @@ from typing import Any
 
 from jit_render.model.errors import every_error
 from jit_render.model.job import FailureClass
-from jit_render.render.port import AbsentNoted, Event, Failed, FrameStarted, FrameWritten, Verdict
+from jit_render.render.port import AbsentNoted, Event, Failed, FrameStarted, FrameWritten, Moved, Verdict
 from nuke_callbacks.wire import ABSENT_MARK, FAILURE_MARK
 
 _FRAME = re.compile(r"^\s*Frame (-?\d+) \(\d+ of \d+\)")
 _WRITING = re.compile(r"^\s*Writing (?P<path>.+?) took (?P<seconds>\d+(?:\.\d+)?) seconds?\b")
+_MOVED = re.compile(r"^(\d+) bytes of pictures read, (\d+) written$")
 _LICENCE = re.compile(
     r"licen[cs]e (?:error|failure)|no licen[cs]es? (?:available|found)|licen[cs]es? .*(?:unavailable|in use)"
     r"|fail\w* to (?:obtain|get|check ?out)\b.*licen[cs]e",
@@ -68,6 +69,9 @@ def read_line(line: str) -> Event | None:
     written = _WRITING.match(line)
     if written:
         return FrameWritten(written["path"], float(written["seconds"]))
+    moved = _MOVED.match(line)
+    if moved:
+        return Moved(int(moved[1]), int(moved[2]))
     return None
 
 

@@ -63,7 +63,15 @@ class AbsentNoted:
     """(node, knob, frame, object) of every absent input."""
 
 
-Event = FrameStarted | FrameWritten | Failed | AbsentNoted
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Bytes that a renderer brought from the bucket and to it by itself, past the agent."""
+
+    bytes_fetched: int
+    bytes_uploaded: int
+
+
+Event = FrameStarted | FrameWritten | Failed | AbsentNoted | Moved
 
 
 @dataclass(frozen=True, slots=True)
