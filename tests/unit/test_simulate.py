@@ -132,7 +132,8 @@ def test_rapid_cache_pays_only_for_what_is_read_again():
     assert 1 < rapid_cache_pays_from(prices("us-central1"), hours=24) < 3
 
 
-def test_the_headline_holds_what_it_says_of_feeding():
+def test_the_headline_holds_what_it_says_of_feeding(monkeypatch):
+    monkeypatch.setattr("benchmarks.simulate.figures.MOST_NODES", 128)
     light = cloud("light field")
     nodes = fed(light, "gluster")
     feeds = light.filer_bandwidth * light.load.compute_seconds / (light.load.frame_bytes + light.load.output_bytes)
