@@ -29,6 +29,7 @@ def cost(
     """
     from jit_render.cli.output import say, say_json, say_table
     from jit_render.cli.session import session, with_state
+    from jit_render.cost.bill import usd
     from jit_render.farm.billing import cost_of, jobs_of_shot
     from jit_render.farm.records import JobReader
     from jit_render.model.errors import UsageError
@@ -49,7 +50,7 @@ def cost(
     elif shot:
         headers = ("version", "job", "frames", "cost", "a frame", "lost")
         say_table(headers, words.version_rows(found), right=headers[2:])
-        say(f"{found[0].spec.shot}: {words.usd(sum(one.bill.total.total for one in found))} in all")
+        say(f"{found[0].spec.shot}: {usd(sum(one.bill.total.total for one in found))} in all")
     else:
         for line in words.cost_lines(found[0]):
             say(line)

@@ -27,6 +27,13 @@ FETCH_PIECE = 32 * 1024**2
 """Bytes of one range request; for counting, where the records tell bytes only."""
 
 
+def usd(value: float) -> str:
+    """``$12.40``; under ten cents to a thousandth of one, for a frame may cost that little."""
+    if value >= 0.1 or value == 0:
+        return f"${value:,.2f}"
+    return f"${value:.5f}" if value >= 0.00001 else "<$0.00001"
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What is taken for granted. `machine` and `provisioning` hold for attempts whose records do not say."""

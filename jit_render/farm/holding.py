@@ -16,7 +16,7 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from jit_render.cost.bill import Terms, boots
+from jit_render.cost.bill import Terms, boots, usd
 from jit_render.cost.prices import Prices
 from jit_render.cost.usage import occupied_seconds
 from jit_render.farm.records import JobReader, concurrently, encode, read_record
@@ -65,7 +65,7 @@ def hold_of(store: Store, home: ObjectUrl) -> HoldRecord | None:
 def told(job: str, hold: HoldRecord) -> str:
     """What people read, with the way out."""
     return (
-        f"job {job} is held: it has cost ${hold.spent_usd:.2f} of its budget of ${hold.budget_usd:.2f}; "
+        f"job {job} is held: it has cost {usd(hold.spent_usd)} of its budget of {usd(hold.budget_usd)}; "
         f"`jit-render resume {job} --budget USD` goes on with more."
     )
 

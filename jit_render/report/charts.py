@@ -1,4 +1,4 @@
-"""Charts as inline SVG: bars, stacked bars and lines, with axes that say their units.
+"""Charts as inline SVG: bars, stacked bars, rows and lines, with axes that say their units.
 
 Everything is text made here: no script, no font, no network, so a page with charts is one file that can be mailed,
 printed and kept. Every string that comes from outside is escaped. Colours are those of Okabe and Ito ("Color Universal
@@ -10,9 +10,10 @@ phone's: give it one column's width.
 
     chart = Chart(title="Frame times", x=Axis("frame"), y=Axis("seconds", unit="s"))
     bars(chart, [Bar("1001", (("render", 3.1), ("wait", 0.4)))])      stacked where a bar has several parts
+    rows(chart, [("waiting for files", 0.4, "$0.40")])                horizontal, for few things with long names
     lines(chart, [Line("jit", ((1, 10.0), (8, 78.0)), low=(9.5, 70.0), high=(10.5, 82.0))])
 
-Both return ``<svg>…</svg>``; `CSS` goes into the page's style once.
+All return ``<svg>…</svg>``; `CSS` goes into the page's style once.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM, _PLOT = 62, 16, 30, 46, 190
 _LEGEND = 20  # height of one line of the legend
 _LETTER = 7.2  # width of a letter at 13 px, generously
 _TICKS = 5
+_ROW = 25  # height of a horizontal bar with what is around it
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,35 @@ def bars(chart: Chart, given: Sequence[Bar]) -> str:
                 marks.append(f'<rect {place} fill="{colours[name]}"{edge}><title>{escape(told)}</title></rect>')
     marks += _names([(_LEFT + (number + 0.5) * step, bar.name) for number, bar in enumerate(given)], frame)
     return _svg(chart, frame, marks, empty=not given)
+
+
+def rows(chart: Chart, given: Sequence[tuple[str, float, str]]) -> str:
+    """Horizontal bars of few things with long names: name, value, and the value in words at the bar's end.
+
+    The x axis is not drawn: each bar says its value, and `chart.x.label` says of what.
+    """
+    top = max((_plain(value) for _, value, _ in given), default=0.0) or 1.0
+    left = min(WIDTH * 0.45, max((len(name) for name, _, _ in given), default=0) * _LETTER + 10)
+    right = max((len(words) for _, _, words in given), default=0) * _LETTER + 12
+    marks, at = [], _TOP + 22.0
+    for name, value, words in given:
+        long = max(0.0, WIDTH - left - right) * _plain(value) / top
+        colour = chart.colours.get(name, PALETTE[0])
+        shown = name if len(name) * _LETTER <= left else name[: int(left / _LETTER) - 1] + "…"
+        marks.append(f'<text x="{left - 6:.1f}" y="{at + 13:.1f}" text-anchor="end">{escape(shown)}</text>')
+        marks.append(f'<rect x="{left:.1f}" y="{at:.1f}" width="{max(long, 0.5):.2f}" height="18" fill="{colour}"/>')
+        marks.append(f'<text x="{left + long + 5:.1f}" y="{at + 13:.1f}">{escape(words)}</text>')
+        at += _ROW
+    said = "" if given else f'<text x="4" y="{at + 13:.1f}">nothing to show yet</text>'
+    return "".join(
+        [
+            f'<svg class="chart" viewBox="0 0 {WIDTH} {at + (0 if given else 24):.0f}" role="img"',
+            f' aria-label="{escape(chart.title)}"><text class="title" x="4" y="16">{escape(chart.title)}</text>',
+            f'<text x="4" y="{_TOP + 10}">{escape(chart.x.label)}</text>{said}',
+            *marks,
+            "</svg>",
+        ]
+    )
 
 
 def lines(chart: Chart, given: Sequence[Line]) -> str:

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from jit_render.cost.bill import PARTS, Money
+from jit_render.cost.bill import PARTS, Money, usd
 from jit_render.cost.whatif import REPLICAS
 from jit_render.farm.billing import JobCost
 from jit_render.model.job import EstimateRecord
@@ -25,13 +25,6 @@ NAMES = {
     "operations": "operations",
     "egress": "egress",
 }
-
-
-def usd(value: float) -> str:
-    """``$12.40``; under ten cents to a thousandth of one, for a frame may cost that little."""
-    if value >= 0.1 or value == 0:
-        return f"${value:,.2f}"
-    return f"${value:.5f}" if value >= 0.00001 else "<$0.00001"
 
 
 def hours(value: float) -> str:

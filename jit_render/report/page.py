@@ -10,10 +10,10 @@ from html import escape
 from itertools import groupby
 from pathlib import Path
 
-from jit_render.cost.bill import PARTS
+from jit_render.cost.bill import PARTS, usd
 from jit_render.farm.plan_diff import PlanDiff
-from jit_render.report.charts import CSS, Axis, Bar, Chart, Line, bars, lines
-from jit_render.report.cost import NAMES, assumptions, hours, otherwise, usd
+from jit_render.report.charts import CSS, Axis, Bar, Chart, Line, bars, lines, rows
+from jit_render.report.cost import NAMES, assumptions, hours, otherwise
 from jit_render.report.page_data import PageData
 from jit_render.report.words import count, duration, moment, share, size
 
@@ -27,7 +27,8 @@ h1 { font-size: 1.4rem; margin: 0 0 .25rem; } h2 { font-size: 1.1rem; margin: 2r
 .facts div { border: 1px solid #ccc; border-radius: 6px; padding: .5rem .7rem; }
 .facts b { display: block; font-size: 1.2rem; } .facts span, .quiet { color: #555; font-size: .875rem; }
 table { border-collapse: collapse; width: 100%; font-size: .875rem; }
-th, td { text-align: left; padding: .25rem .5rem .25rem 0; border-bottom: 1px solid #ddd; vertical-align: top; min-width: 3.5rem; }
+th, td { text-align: left; padding: .25rem .5rem .25rem 0; border-bottom: 1px solid #ddd;
+  vertical-align: top; min-width: 3rem; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .alarm { border-left: 4px solid #b00020; padding-left: .7rem; }
 @media print { body { max-width: none; padding: 0; font-size: 11pt; color: #000; } section { break-inside: avoid; }
@@ -114,26 +115,22 @@ def _times(data: PageData) -> str:
 def _cost(data: PageData) -> str:
     total = data.cost.bill.total
     shown = [part for part in PARTS if getattr(total, part) > 0]
-    scale, unit = (100.0, "US cents") if total.total < 1 else (1.0, "USD")
-    alone = [Bar(_short(part), (("cost", getattr(total, part) * scale),)) for part in shown]
-    chart = Chart("Cost by part", Axis("part"), Axis("cost", unit))
-    rows = [[NAMES[part], usd(getattr(total, part)), share(getattr(total, part) / total.total)] for part in shown]
+    chart = Chart("Cost by part", Axis("cost", "USD"), Axis("part"))
+    drawn = rows(chart, [(NAMES[part], getattr(total, part), usd(getattr(total, part))) for part in shown])
+    told_parts = [[NAMES[part], usd(getattr(total, part)), share(getattr(total, part) / total.total)] for part in shown]
     seconds = data.cost.bill.seconds
     timed = [
-        [*row, hours(seconds[part] / 3600) if part in seconds else ""] for row, part in zip(rows, shown, strict=True)
+        [*row, hours(seconds[part] / 3600) if part in seconds else ""]
+        for row, part in zip(told_parts, shown, strict=True)
     ]
     table = _table(("part", "cost", "share", "machine time"), timed, numbers=(1, 2, 3))
     more = [*otherwise(data.cost), *_expected(data)]
     told = "".join(f"<li>{escape(text)}</li>" for text in more)
     small = "".join(f"<li>{escape(text)}</li>" for text in assumptions(data.cost))
     return (
-        f"<h2>Cost</h2>{bars(chart, alone)}{table}<p>Otherwise:</p><ul>{told}</ul>"
+        f"<h2>Cost</h2>{drawn}{table}<p>Otherwise:</p><ul>{told}</ul>"
         f'<p class="quiet">Assumed:</p><ul class="quiet">{small}</ul>'
     )
-
-
-def _short(part: str) -> str:
-    return {"fetch_wait": "wait", "operations": "requests", "running": "now"}.get(part, part)
 
 
 def _expected(data: PageData) -> list[str]:
@@ -163,12 +160,12 @@ def _cache(data: PageData) -> str:
 
 
 def _slowest(data: PageData) -> str:
-    rows = [
+    slow = [
         [str(one.frame), f"{one.seconds:.2f}", f"{one.wait_seconds:.2f}", str(one.inputs), usd(one.usd), one.host]
         for one in data.slowest
     ]
     heads = ("frame", "seconds", "waiting", "inputs", "cost", "host")
-    return "<h2>Slowest frames</h2>" + _table(heads, rows, numbers=(0, 1, 2, 3, 4))
+    return "<h2>Slowest frames</h2>" + _table(heads, slow, numbers=(0, 1, 2, 3, 4))
 
 
 def _plan(data: PageData) -> str:
@@ -184,23 +181,23 @@ def _plan(data: PageData) -> str:
 
 
 def _differences(plan: PlanDiff) -> str:
-    rows = [
+    found = [
         [one.node or "(no node of the plan)", one.pattern, f"{one.unread:,}", f"{one.unplanned:,}"]
         for one in plan.nodes
         if not one.is_exact
     ]
-    return _table(("node", "files", "not read", "not planned"), rows, numbers=(2, 3))
+    return _table(("node", "files", "not read", "not planned"), found, numbers=(2, 3))
 
 
 def _failures(data: PageData) -> str:
     if not data.failures:
         return f"<h2>Failures</h2><p>None in {count(data.status.attempts, 'attempt')}.</p>"
-    given = [Bar(kind.replace("_", " "), (("attempts", float(number)),)) for kind, number, _ in data.failures]
-    chart = Chart("Attempts that failed", Axis("class of failure"), Axis("attempts"))
-    rows = [[kind.replace("_", " "), str(number), message] for kind, number, message in data.failures]
+    given = [(kind.replace("_", " "), float(number), str(number)) for kind, number, _ in data.failures]
+    chart = Chart("Attempts that failed", Axis("attempts"), Axis("class of failure"))
+    told = [[kind.replace("_", " "), str(number), message] for kind, number, message in data.failures]
     lost = f"<p>{count(data.status.frames_lost, 'frame')} begun and lost.</p>"
-    table = _table(("class", "attempts", "one of them said"), rows, numbers=(1,))
-    return f'<h2>Failures</h2><div class="alarm">{bars(chart, given)}{table}{lost}</div>'
+    table = _table(("class", "attempts", "one of them said"), told, numbers=(1,))
+    return f'<h2>Failures</h2><div class="alarm">{rows(chart, given)}{table}{lost}</div>'
 
 
 def _foot(data: PageData) -> str:
@@ -210,10 +207,10 @@ def _foot(data: PageData) -> str:
     return f'<p class="quiet">{escape(text)} Again: <code>{escape(again)}</code></p>'
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
+def _table(heads: Sequence[str], body: Iterable[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
     def line(cells: Sequence[str], tag: str) -> str:
         marks = [' class="n"' if at in numbers else "" for at in range(len(cells))]
         row = "".join(f"<{tag}{mark}>{escape(cell)}</{tag}>" for cell, mark in zip(cells, marks, strict=True))
         return f"<tr>{row}</tr>"
 
-    return f"<table><thead>{line(heads, 'th')}</thead><tbody>{''.join(line(row, 'td') for row in rows)}</tbody></table>"
+    return f"<table><thead>{line(heads, 'th')}</thead><tbody>{''.join(line(row, 'td') for row in body)}</tbody></table>"

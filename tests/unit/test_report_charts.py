@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from jit_render.report.charts import Axis, Bar, Chart, Line, bars, lines
+from jit_render.report.charts import Axis, Bar, Chart, Line, bars, lines, rows
 
 CHART = Chart(title="Times <b>&", x=Axis("nodes"), y=Axis("rate", unit="frames/h"))
 
@@ -60,3 +60,11 @@ def test_names_on_the_axis_never_overlap():
     ]
     assert 5 < len(at) < 20
     assert min(b - a for a, b in itertools.pairwise(at)) > 28
+
+
+def test_rows_say_their_values_and_keep_long_names_out_of_the_bars():
+    svg = ET.fromstring(rows(CHART, [("waiting for files " * 9, 3.0, "$3.00"), ("<b>", 0.0, "$0"), ("x", 1.5, "y")]))
+    wide = [float(node.get("width")) for node in svg.iter("rect")]
+    assert wide[0] == pytest.approx(2 * wide[2], abs=0.02)
+    assert {"$3.00", "<b>", "nodes"} <= {node.text for node in svg.iter("text")}
+    assert "nothing to show yet" in texts(rows(CHART, []))
