@@ -175,10 +175,10 @@ def _chunk(given: Session, asked: str, script: Path, *, frames: str, show: str, 
 def _echo(submission: Submission) -> None:
     """What was understood, on standard error, before anything is done."""
     from jit_render.cli.output import note
-    from jit_render.report.words import count
+    from jit_render.report.words import count, views_told
 
     spec = submission.spec
-    writes = ", ".join(f"{write.name} ({' '.join(write.views)})" for write in spec.writes)
+    writes = ", ".join(f"{write.name} ({views_told(write.views)})" for write in spec.writes)
     note(f"{spec.script_name}: {spec.frame_set.echo()}; {writes}; {count(len(spec.tasks()), 'task')}")
     for text in submission.notes:
         note(f"note: {text}")

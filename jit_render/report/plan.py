@@ -12,7 +12,7 @@ from typing import Any
 from jit_render.farm.planning import Inputs, Missing, ReadInputs
 from jit_render.model.frames import spell
 from jit_render.model.job import JobSpec
-from jit_render.report.words import count, cut_end, cut_start, share, size
+from jit_render.report.words import count, cut_end, cut_start, share, size, views_told
 from jit_render.script.planned import Plan
 
 WIDTH = 80
@@ -23,7 +23,7 @@ def plan_lines(plan: Plan, inputs: Inputs, spec: JobSpec) -> list[str]:
     """Lines for people."""
     lines = [f"{spec.script_name}: {spec.frame_set.echo()}", "", "writes"]
     for write in spec.writes:
-        lines += [f"  {write.name} ({' '.join(write.views)})", f"    {cut_start(write.file, WIDTH - 4)}"]
+        lines += [f"  {write.name} ({views_told(write.views)})", f"    {cut_start(write.file, WIDTH - 4)}"]
     lines += ["", *_reads(inputs)]
     lines += _section("missing", _missing(inputs.missing))
     lines += _section(

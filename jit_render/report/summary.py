@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from jit_render.farm.holding import told
-from jit_render.farm.status import JobStatus
+from jit_render.farm.status import JobStatus, WriteStatus
 from jit_render.model.errors import PathRefused
 from jit_render.model.frames import spell
 from jit_render.model.job import JobSpec, WriteTarget
-from jit_render.report.words import count, duration, share, size
+from jit_render.report.words import FEW_VIEWS, count, duration, share, size
 
 Lines = list[tuple[str, str]]
 MOST_TROUBLES = 8
@@ -42,8 +42,15 @@ def _frames(status: JobStatus) -> Lines:
     rows = [("frames", f"{status.frames_done} of {status.frames_total} done")]
     if status.frames_failed:
         rows[0] = ("frames", f"{rows[0][1]}, {status.frames_failed} failed")
-    if len(status.writes) > 1:
-        rows += [(f"  {write.write} {write.view}", f"{write.done} of {write.total}") for write in status.writes]
+    by_write: dict[str, list[WriteStatus]] = {}
+    for one in status.writes:
+        by_write.setdefault(one.write, []).append(one)
+    for name, views in by_write.items() if len(status.writes) > 1 else ():
+        if len(views) > FEW_VIEWS:
+            told = f"{sum(one.done for one in views):,} of {sum(one.total for one in views):,}"
+            rows.append((f"  {name}", f"{told} in {len(views)} views"))
+        else:
+            rows += [(f"  {name} {one.view}", f"{one.done} of {one.total}") for one in views]
     return rows
 
 
@@ -60,8 +67,9 @@ def _time(status: JobStatus, wall_seconds: float | None) -> Lines:
 def _bytes(status: JobStatus) -> Lines:
     spent = status.spent
     asked = spent.hits + spent.misses
+    moved = [("fetched", size(spent.bytes_fetched)), ("uploaded", size(spent.bytes_uploaded))]
     if not asked:
-        return []
+        return moved if spent.bytes_fetched else []  # a renderer that needs no cache
     return [
         ("cache", f"{spent.hits:,} of {count(asked, 'file')} were on the node already ({share(status.hit_rate)})"),
         ("fetched", f"{size(spent.bytes_fetched)}, and {size(spent.bytes_from_cache)} from the cache"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 
@@ -49,3 +50,11 @@ def cut_end(text: str, width: int) -> str:
 def cut_start(text: str, width: int) -> str:
     """`text` in `width` columns: a path says most behind."""
     return text if len(text) <= width else "…" + text[len(text) - width + 1 :]
+
+
+FEW_VIEWS = 6
+
+
+def views_told(views: Sequence[str]) -> str:
+    """The names of a few views; of many, the first, the last and how many: cameras may be hundreds."""
+    return " ".join(views) if len(views) <= FEW_VIEWS else f"{views[0]} to {views[-1]}, {len(views)} views"
