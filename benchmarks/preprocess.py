@@ -66,7 +66,7 @@ name = "grade"
 operations = [{{kind = "colour_matrix", matrix = [[0.9, 0.1, 0.0], [0.0, 1.1, 0.0], [0.0, 0.1, 0.9]]}}]
 [[outputs]]
 name = "full"
-file = "{root}/out/full/%V/%V.####.exr"
+file = "{root}/{way}/full/%V/%V.####.exr"
 compression = "zip"
 """
 
@@ -136,7 +136,7 @@ def _both_ways(root: str, settings: Settings, shot: Shot) -> dict[str, Any]:
     store = open_store(settings.store)
     read = _fill(store, root, shot)
     runs = {"fused": _run(store, settings, root, shot, Wishes(force=True))}
-    written = sum(info.size_bytes for info in store.list(ObjectUrl.parse(f"{root}/out")) if info.url.name[0] != ".")
+    written = sum(info.size_bytes for info in store.list(ObjectUrl.parse(f"{root}/fused")) if info.url.name[0] != ".")
     runs["staged"] = _run(store, settings, root, shot, Wishes(staged=True, force=True))
     store.close()
     for run in runs.values():
@@ -179,7 +179,7 @@ def _fill(store: Store, root: str, shot: Shot) -> int:
 
 def _run(store: Store, settings: Settings, root: str, shot: Shot, wishes: Wishes) -> dict[str, Any]:
     """One task with all of it, in a process as the worker starts it."""
-    data = PIPELINE.format(root=root).encode()
+    data = PIPELINE.format(root=root, way="staged" if wishes.staged else "fused").encode()
     pipeline: Pipeline = parse_pipeline(data, "bench.toml")
     frames = f"1001-{1000 + shot.frames}"
     request = Request(Path("bench.toml"), frames, shot.camera_names, chunk=shot.frames, wishes=wishes)
