@@ -1,10 +1,11 @@
 """Objects that are not here yet, from a bucket to files on this disk, by several clients in turn.
 
 One nginx serves all of them (see bucket_server.py), and every round asks each client once, in an order that moves on
-by one with each round; what is compared are medians over the rounds. Before each turn the folder is empty, what is
-dirty is written to the disk, and as much memory as the turn will fill has just been filled and freed: a virtual machine
-may have given it back to its host meanwhile, and getting it again takes as long as the download. The server's CPU time
-is the same for all and is not counted; on a machine with few cores it is taken from all of them.
+by one with each round; what is compared are medians over the rounds. Before each turn the folder is empty, and what is
+dirty is written to the disk. Right before its clock starts, a client that writes files fills as much memory as it will
+need, and frees it: a virtual machine may have given it back to its host meanwhile, and getting it again takes longer
+than the download. The server's CPU time is the same for all and is not counted; on a machine with few cores it is taken
+from all of them.
 
     jit-render             the agent, cold, its index, view and verification included; the versions are pinned by a
                            plan, as submit writes it; asked for like a renderer's frame, by ``ensure``
@@ -34,6 +35,7 @@ from typing import Any
 from rich.table import Table
 
 from benchmarks.bucket_server import BUCKET, BucketServer, make_objects, program, serving
+from benchmarks.fetch_clients import touch_memory
 from benchmarks.node import SHOW, cpu_seconds_of, running_agent, submit
 from jit_render.model.clock import SystemClock
 from jit_render.model.identity import ObjectInfo
@@ -71,6 +73,10 @@ class _Turn:
     @property
     def names(self) -> list[str]:
         return [info.url.key for info in self.infos]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(info.size_bytes for info in self.infos)
 
     def listed(self) -> Path:
         path = self.folder / "names"
@@ -123,19 +129,10 @@ def _is_here(client: str) -> bool:
 def _take(client: str, turn: _Turn) -> Spent:
     turn.folder.mkdir()
     os.sync()
-    _touch_memory(turn.folder / "memory", sum(info.size_bytes for info in turn.infos))
     try:
         return _CLIENTS[client](turn)
     finally:
         shutil.rmtree(turn.folder)
-
-
-def _touch_memory(path: Path, size_bytes: int) -> None:
-    block = bytes(MIB)
-    with path.open("wb", buffering=0) as file:
-        for _ in range(-(-size_bytes // MIB)):
-            file.write(block)
-    path.unlink()
 
 
 def _ours(turn: _Turn, *, planned: bool = True) -> Spent:
@@ -146,6 +143,7 @@ def _ours(turn: _Turn, *, planned: bool = True) -> Spent:
         client = Client(str(agent.socket), job)
         client.connect()
         client.ensure([[f"{SHOW}/warm/0000.bin", "error"]])  # loads what the agent loads at its first use of a bucket
+        touch_memory(turn.folder, turn.size_bytes)
         before, own, start = agent.cpu_seconds(), time.process_time(), time.perf_counter()
         answers = client.ensure(wanted)
         seconds = time.perf_counter() - start
@@ -170,6 +168,7 @@ def _curl(turn: _Turn) -> Spent:
     config = turn.folder / "config"
     config.write_text("".join(lines))
     command = ["curl", "-sf", "--parallel", "--parallel-max", _PARALLEL[turn.kind], "-K", str(config)]
+    touch_memory(turn.folder, turn.size_bytes)
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
@@ -180,7 +179,7 @@ def _curl(turn: _Turn) -> Spent:
 
 
 def _library(client: str, turn: _Turn, folder: Path | None = None) -> Spent:
-    command = [sys.executable, "-m", "benchmarks.fetch_clients", client, turn.server.url]
+    command = [sys.executable, "-m", "benchmarks.fetch_clients", client, turn.server.url, str(turn.size_bytes)]
     said = subprocess.run(
         [*command, str(folder or turn.folder), str(turn.listed())],
         check=True,

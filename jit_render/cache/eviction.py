@@ -35,10 +35,12 @@ from jit_render.model.errors import CacheTooSmall, DiskFull, PrefetchSkipped
 
 STOP_AT = 0.95
 PREFETCH_SHARE = 0.25
-"""Of the limit: what prefetches nobody has asked for yet may hold; so no more than that is pushed out for them."""
+"""Of the limit: what prefetches nobody has asked for yet may hold; no more is pushed out for them."""
 SLICE_ENTRIES = 128
 SPARE_INODES = 1024
 INODES_PER_OBJECT = 2
+LOOK_EVERY = 64
+PLENTY_BYTES = 1 << 30  # more than is needed: then the disk is looked at after so many objects only
 _log = logging.getLogger(__name__)
 
 
@@ -62,6 +64,8 @@ class Space:
         self.surplus: dict[str, int] = {}
         self.unread: dict[str, int] = {}
         """Prefetched, and not asked for yet."""
+        self._unlooked = 0
+        self._plenty_bytes = 0
         self.evictions = 0
         self.evicted_bytes = 0
 
@@ -120,6 +124,8 @@ class Space:
 
     async def need_disk(self, flight: Flight) -> None:
         """See that the disk itself has room for what is booked. Raises DiskFull, PrefetchSkipped."""
+        if self._has_plenty(flight.info.size_bytes):
+            return
         for last in (False, True):
             short_bytes, short_inodes = self._short()
             if short_bytes <= 0 and short_inodes <= 0:
@@ -270,15 +276,25 @@ class Space:
                 return
             self.evict(entry)
 
+    def _has_plenty(self, size_bytes: int) -> bool:
+        """Whether the last look at the disk leaves no doubt: a look at each of many small objects is what they cost."""
+        self._unlooked -= 1
+        self._plenty_bytes -= size_bytes
+        return self._unlooked > 0 and self._plenty_bytes > 0
+
     def _short(self) -> tuple[int, int]:
         """How many bytes and inodes the disk lacks for what is booked; zero or less is none."""
         disk = os.statvfs(self._layout.root)
         written = sum(flight.written() for flight in self.fetches.running)
         short = sum(self.booked.values()) - written + self._limits.free_space_bytes - disk.f_bavail * disk.f_frsize
-        if not disk.f_files:  # file systems that make inodes as they go, like btrfs
-            return short, 0
-        spare = min(SPARE_INODES, disk.f_files // 100)
-        return short, len(self.booked) * INODES_PER_OBJECT + spare - disk.f_favail
+        short_inodes = 0
+        if disk.f_files:  # not on file systems that make inodes as they go, like btrfs
+            spare = min(SPARE_INODES, disk.f_files // 100)
+            short_inodes = len(self.booked) * INODES_PER_OBJECT + spare - disk.f_favail
+        has_inodes = not disk.f_files or short_inodes < -LOOK_EVERY * INODES_PER_OBJECT
+        self._unlooked = LOOK_EVERY if has_inodes else 0
+        self._plenty_bytes = -short - PLENTY_BYTES
+        return short, short_inodes
 
     def _removed(self, future: Future[None]) -> None:
         with self._removing_lock:

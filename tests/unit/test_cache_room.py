@@ -264,6 +264,7 @@ def _disk(free_bytes, free_inodes=10**6):
 def test_evicts_for_the_disks_sake_below_the_limit(house, store, monkeypatch):
     infos = put(store, 100, 5)
     new = store.put("gs://show/new", b"n" * 100)
+    monkeypatch.setattr("jit_render.cache.eviction.os.statvfs", _disk(10_000))  # so little that each look counts
 
     async def body():
         async with house.cache() as cache:
@@ -275,6 +276,19 @@ def test_evicts_for_the_disks_sake_below_the_limit(house, store, monkeypatch):
             assert cache.stats().evictions >= 1
 
     run(body())
+
+
+def test_a_disk_with_much_room_is_not_looked_at_for_every_object(house, store, monkeypatch):
+    looks = []
+    monkeypatch.setattr("jit_render.cache.eviction.os.statvfs", lambda path: looks.append(path) or _disk(10**12)(path))
+    infos = put(store, 1, 70)
+
+    async def body():
+        async with house.cache() as cache:
+            await bring(cache, "s", infos)
+
+    run(body())
+    assert len(looks) == 2
 
 
 def test_a_disk_that_stays_full_is_an_error_that_says_so(house, store, monkeypatch):
