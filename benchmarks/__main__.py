@@ -20,6 +20,7 @@ NAMES = (
     "restart",
     "fetch",
     "upload",
+    "warm",
     "plan",
     "plan-bucket",
     "prefetch",
