@@ -27,7 +27,7 @@ def cost(
 
     Of a job on this machine: what it would have cost on the machine that [gcp] or --machine names.
     """
-    from jit_render.cli.output import say, say_json, say_table
+    from jit_render.cli.output import busy, say, say_json, say_table
     from jit_render.cli.session import session, with_state
     from jit_render.cost.bill import usd
     from jit_render.farm.billing import cost_of, jobs_of_shot
@@ -41,7 +41,8 @@ def cost(
         home = given.job(job)
         homes = jobs_of_shot(given.store, home) if shot else [home]
         now = given.clock.wall()
-        found = [cost_of(given.settings, JobReader(given.store, one), now=now, machine=machine) for one in homes]
+        with busy("reading the records"):
+            found = [cost_of(given.settings, JobReader(given.store, one), now=now, machine=machine) for one in homes]
     if csv:
         say(words.cost_csv(found).rstrip("\n"))
     elif json:

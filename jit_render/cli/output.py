@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 
@@ -17,6 +18,18 @@ def say(text: str = "") -> None:
 def note(text: str) -> None:
     """One line beside the result, on standard error, so that ``--json`` stays clean."""
     sys.stderr.write(text + "\n")
+
+
+@contextlib.contextmanager
+def busy(text: str) -> Iterator[None]:
+    """Say on a terminal what goes on while the block runs."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(text):
+        yield
 
 
 def say_json(value: object) -> None:

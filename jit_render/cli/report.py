@@ -27,7 +27,7 @@ def report(
 
     One HTML file that needs no network. --csv and --json print what is in it instead.
     """
-    from jit_render.cli.output import plain, say, say_json
+    from jit_render.cli.output import busy, plain, say, say_json
     from jit_render.cli.session import session, with_state
     from jit_render.farm.records import JobReader
     from jit_render.model.errors import UsageError
@@ -38,7 +38,9 @@ def report(
     if csv and json:
         raise UsageError("--csv and --json exclude each other.")
     with session(with_state(overrides or (), state)) as given:
-        data = gather(given.settings, JobReader(given.store, given.job(job)), given.clock, machine=machine)
+        reader = JobReader(given.store, given.job(job))
+        with busy("reading the records"):
+            data = gather(given.settings, reader, given.clock, machine=machine)
     if csv:
         say(frames_csv(data).rstrip("\n"))
         return

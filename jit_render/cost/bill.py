@@ -23,6 +23,8 @@ from jit_render.model.job import AttemptRecord
 GIB = 1024**3
 PARTS = (*SECONDS, "storage", "operations", "egress")
 """All parts of a bill, in the order in which they are shown."""
+SAME_BOOT_SECONDS = 30.0
+"""Boots of one host that differ by less are one: each task reckons its node's from the clock and the uptime."""
 FETCH_PIECE = 32 * 1024**2
 """Bytes of one range request; for counting, where the records tell bytes only."""
 
@@ -158,11 +160,16 @@ def bill(
 
 def boots(attempts: Sequence[AttemptRecord]) -> dict[tuple[int, int], float]:
     """Seconds from each machine's boot to its first attempt, by that attempt (task, number)."""
-    first: dict[tuple[str, float], AttemptRecord] = {}
-    for attempt in sorted(attempts, key=lambda one: (one.started, one.task, one.attempt)):
-        if attempt.booted is not None and attempt.booted <= attempt.started:
-            first.setdefault((attempt.host, attempt.booted), attempt)
-    return {(one.task, one.attempt): one.started - booted for (_, booted), one in first.items()}
+    known: dict[str, list[float]] = {}
+    found = {}
+    for one in sorted(attempts, key=lambda attempt: (attempt.started, attempt.task, attempt.attempt)):
+        if one.booted is None or one.booted > one.started:
+            continue
+        of_host = known.setdefault(one.host, [])
+        if all(abs(one.booted - boot) > SAME_BOOT_SECONDS for boot in of_host):
+            of_host.append(one.booted)
+            found[one.task, one.attempt] = one.started - one.booted
+    return found
 
 
 def _share(whole: Money, own: Sequence[FrameUse], task: Sequence[int]) -> dict[int, Money]:

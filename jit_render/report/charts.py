@@ -36,7 +36,7 @@ svg.chart .axis { stroke: #444; stroke-width: 1; }
 WIDTH = 400
 _LEFT, _RIGHT, _TOP, _BOTTOM, _PLOT = 62, 16, 30, 46, 190
 _LEGEND = 20  # height of one line of the legend
-_LETTER = 7.2  # width of a letter at 13 px, generously
+_LETTER = 8.0  # width of a letter at 13 px, generously
 _TICKS = 5
 _ROW = 25  # height of a horizontal bar with what is around it
 

@@ -29,6 +29,7 @@ h1 { font-size: 1.4rem; margin: 0 0 .25rem; } h2 { font-size: 1.1rem; margin: 2r
 table { border-collapse: collapse; width: 100%; font-size: .875rem; }
 th, td { text-align: left; padding: .25rem .5rem .25rem 0; border-bottom: 1px solid #ddd;
   vertical-align: top; min-width: 3rem; }
+td:first-child { min-width: 5.5rem; } td.n:first-child { min-width: 3rem; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .alarm { border-left: 4px solid #b00020; padding-left: .7rem; }
 @media print { body { max-width: none; padding: 0; font-size: 11pt; color: #000; } section { break-inside: avoid; }

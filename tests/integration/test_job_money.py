@@ -1,11 +1,13 @@
 """A small job's money: held when its budget is spent, resumed with more, billed, and shown on a page."""
 
+import json
 import re
 from html.parser import HTMLParser
 
 import pytest
 from studio import Studio
 
+from jit_render.cli.main import app
 from jit_render.cost.bill import PARTS
 from jit_render.farm.billing import cost_of, estimate, prices_of, put_estimate, terms_of
 from jit_render.farm.control import resume
@@ -82,3 +84,24 @@ def test_a_job_is_held_resumed_billed_and_shown(studio):
     looked.feed(html)
     assert looked.found == []
     assert sum(getattr(total, part) for part in PARTS) == pytest.approx(total.total)
+
+
+def test_the_commands_bill_and_draw_a_job(studio, monkeypatch, capsys):
+    submitted = studio.submit("1-2")
+    studio.run(submitted.home)
+    monkeypatch.setenv("JIT_RENDER_JOB_STATE", studio.settings.job.state)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            app([*arguments])
+        return ended.value.code, capsys.readouterr().out
+
+    code, told = run("cost")
+    assert code == 0
+    assert "useful render" in told
+    assert json.loads(run("cost", "--json")[1])["frames_done"] == 2
+    assert len(run("cost", "--shot", "--csv")[1].splitlines()) == 3
+    code, told = run("report", "--out", str(studio.root / "page.html"))
+    assert (code, told) == (0, f"{studio.root}/page.html: 2 frames\n")
+    assert (studio.root / "page.html").read_text().startswith("<!doctype html>")
+    assert json.loads(run("report", "--json")[1])["status"]["state"] == "done"

@@ -63,7 +63,7 @@ def test_a_machine_is_paid_from_its_boot_and_between_its_attempts(job, tmp_path)
     now = job.clock.wall()
     first = {"started": now - 1000, "ended": now - 600, "booted": now - 1100, "machine": "e2-standard-8"}
     put(job, attempt(job, **first))
-    put(job, attempt(job, task=1, started=now - 500, booted=now - 1100, machine="e2-standard-8"))
+    put(job, attempt(job, task=1, started=now - 500, booted=now - 1101, machine="e2-standard-8"))
     seconds = cost_of(settings(tmp_path), JobReader(job.store, job.paths.home), now=now).bill.seconds
     assert seconds["start"] == pytest.approx(100)
     assert sum(seconds.values()) == pytest.approx(1100)
