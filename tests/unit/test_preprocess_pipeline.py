@@ -55,7 +55,7 @@ def test_a_pipeline_is_read_from_toml_and_from_json() -> None:
             'name = "full"',
             'name = "full"\ncompresion = "zip"',
             "outputs[0].compresion: there is no such key; did you mean 'compression'?",
-        ),  # noqa: E501
+        ),
         ("black_level", "black_levle", "there is no operation 'black_levle'; did you mean 'black_level'?"),
         ("black = 0.1", "blak = 0.1", "black"),
         ("out/%V.####.exr", "out/####.exr", "has no %V, so cameras would overwrite each other"),
