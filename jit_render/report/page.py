@@ -28,12 +28,13 @@ h1 { font-size: 1.4rem; margin: 0 0 .25rem; } h2 { font-size: 1.1rem; margin: 2r
 .facts b { display: block; font-size: 1.2rem; } .facts span, .quiet { color: #555; font-size: .875rem; }
 table { border-collapse: collapse; width: 100%; font-size: .875rem; }
 th, td { text-align: left; padding: .25rem .5rem .25rem 0; border-bottom: 1px solid #ddd;
-  vertical-align: top; min-width: 3rem; }
-td:first-child { min-width: 5.5rem; } td.n:first-child { min-width: 3rem; }
+  vertical-align: top; min-width: 2.2rem; }
+td:first-child { min-width: 5.5rem; } td.n:first-child { min-width: 2.2rem; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .alarm { border-left: 4px solid #b00020; padding-left: .7rem; }
+@media (max-width: 430px) { table { font-size: .8rem; } th, td { padding-right: .35rem; } ul { padding-left: 1.2rem; } }
 @media print { body { max-width: none; padding: 0; font-size: 11pt; color: #000; } section { break-inside: avoid; }
-  @page { margin: 15mm; } svg.chart { max-width: 15cm; } }
+  @page { margin: 15mm; } svg.chart { max-width: 11cm; } }
 """
 
 
@@ -165,7 +166,7 @@ def _slowest(data: PageData) -> str:
         [str(one.frame), f"{one.seconds:.2f}", f"{one.wait_seconds:.2f}", str(one.inputs), usd(one.usd), one.host]
         for one in data.slowest
     ]
-    heads = ("frame", "seconds", "waiting", "inputs", "cost", "host")
+    heads = ("frame", "time (s)", "wait (s)", "inputs", "cost", "host")
     return "<h2>Slowest frames</h2>" + _table(heads, slow, numbers=(0, 1, 2, 3, 4))
 
 
