@@ -113,10 +113,10 @@ def measure(*, quick: bool) -> dict[str, Any]:
 
 
 def _order(kind: str, number: int, *, quick: bool) -> list[str]:
-    slow = kind == "small" and quick and number > 0  # the slow ones once are enough for a first look
+    slow = quick and number > 0  # the slow ones once are enough for a first look
     names = [name for name in _CLIENTS if not (slow and name in _SLOW) and _is_here(name)]
     if kind == "huge":
-        names = [OURS, "curl"]
+        names = [name for name in (OURS, "curl") if _is_here(name)]
     first = number % len(names)
     return names[first:] + names[:first]
 
