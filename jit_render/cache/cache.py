@@ -157,7 +157,18 @@ class NodeCache:
 
         Raises StoreError, CacheTooSmall, DiskFull, DiskFailing, HostilePath; PrefetchSkipped for a prefetch that
         would be in the way.
+
+        What a job has pinned is on the disk before its bytes are handed out: another agent, after a kill, must not
+        give the same frame another version. That is written while the bytes come.
         """
+        if priority is not Priority.DEMAND or not self._index.has_unwritten_pins:
+            return await self._acquire(holder, info, priority)
+        pinned = asyncio.ensure_future(self._index.pins_written())
+        got = await self._acquire(holder, info, priority)
+        await pinned
+        return got
+
+    async def _acquire(self, holder: str, info: ObjectInfo, priority: Priority) -> Acquired:
         began = self._clock.monotonic()
         digest = info.id.digest
         for election in range(1, ELECTIONS + 1):

@@ -80,6 +80,7 @@ class Index:
         self._pins_from = float("-inf")
         self._writer = ThreadPoolExecutor(1, "cache-index")
         self._flushing = asyncio.Lock()
+        self._writing_pins: asyncio.Future[bool] | None = None
         self._complained = False
         self.changed = asyncio.Event()
         self.broken = False
@@ -170,6 +171,23 @@ class Index:
     def add_pin(self, pin: PinRow) -> None:
         self._pins[pin[:2]] = pin
         self.changed.set()
+
+    @property
+    def has_unwritten_pins(self) -> bool:
+        """Whether a kill now would lose pins."""
+        return bool(self._pins)
+
+    async def pins_written(self) -> None:
+        """Return once every pin added so far survives a kill of this process, or the disk has refused.
+
+        Many that wait at once share a batch.
+        """
+        for _ in range(2):  # the batch under way may have been taken before the pin came
+            if not self._pins:
+                return
+            if self._writing_pins is None or self._writing_pins.done():
+                self._writing_pins = asyncio.ensure_future(self.flush())
+            await asyncio.shield(self._writing_pins)
 
     def forget_pins(self, before: float) -> None:
         """Drop pins older than `before` (seconds since the epoch): their jobs are long over."""
