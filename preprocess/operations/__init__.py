@@ -29,7 +29,23 @@ GROUP = "jit_render.preprocess_operations"
 
 BUILT_IN = {
     "black_level": "black_level:BlackLevel",
+    "channels": "channels:Channels",
+    "chroma_key": "chroma_key:ChromaKey",
     "colour_matrix": "colour_matrix:ColourMatrix",
+    "crop": "crop:Crop",
+    "dead_pixel": "dead_pixel:DeadPixel",
+    "demosaic": "demosaic:Demosaic",
+    "denoise": "denoise:Denoise",
+    "difference_key": "difference_key:DifferenceKey",
+    "flat_field": "flat_field:FlatField",
+    "homography": "homography:Homography",
+    "linearise": "linearise:Linearise",
+    "ocio": "ocio:Ocio",
+    "proxy": "proxy:Proxy",
+    "resize": "resize:Resize",
+    "statistics": "statistics:Statistics",
+    "stmap": "stmap:StMap",
+    "undistort": "undistort:Undistort",
 }
 
 

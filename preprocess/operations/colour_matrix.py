@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from preprocess.image import Image
+from preprocess.operations.colours import rgb_places
 from preprocess.operations.port import Context, Operation
 
 Matrix3 = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
@@ -34,10 +35,7 @@ class ColourMatrix(Operation):
     cameras: dict[str, Matrix3] = Field(default_factory=dict, description="camera or view name -> its own matrix")
 
     def apply(self, image: Image, context: Context) -> Image:
-        try:
-            places = image.place_of("RGB")
-        except KeyError as error:
-            raise self.fail(context, f"{error.args[0]}; demosaic first, or name the channels R, G, B") from error
+        places = rgb_places(self, image, context)
         result = image.pixels.copy()
         for row, target in zip(matrix_for(context, self.matrix, self.cameras), places, strict=True):
             total = np.zeros(image.shape[:2], np.float32)

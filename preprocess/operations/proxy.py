@@ -1,0 +1,67 @@
+"""proxy: a level of the picture's pyramid, each half the size of the one before."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from preprocess.image import Floats, Image, Window
+from preprocess.operations.port import Context, Operation
+
+
+class Proxy(Operation):
+    """(height, width, channels) to about (height / 2^levels, width / 2^levels, channels).
+
+    Each level's pixel is the mean of the 2x2 cell below it, cells counted from the display window's corner; a cell that
+    the picture fills only in part (odd sizes, odd places) is the mean of what it has. A NaN or Inf takes its cell.
+    """
+
+    kind: ClassVar[str] = "proxy"
+    copies: ClassVar[float] = 0.6
+
+    levels: int = Field(default=1, ge=1, le=16, description="halvings")
+
+    def apply(self, image: Image, context: Context) -> Image:
+        for _ in range(self.levels):
+            image = halved(image)
+        return image
+
+
+def pyramid(image: Image, levels: int) -> list[Image]:
+    """The picture and its levels, finest first."""
+    found = [image]
+    for _ in range(levels):
+        found.append(halved(found[-1]))
+    return found
+
+
+def halved(image: Image) -> Image:
+    """One level coarser."""
+    data, display = image.data_window, image.display_window
+    left, top = (data.x - display.x) // 2, (data.y - display.y) // 2
+    right, bottom = -((display.x - data.right) // 2), -((display.y - data.bottom) // 2)
+    rows = _in_pairs(image.pixels, (data.y - display.y) % 2)
+    columns = _in_pairs(rows.transpose(1, 0, 2), (data.x - display.x) % 2).transpose(1, 0, 2)
+    return image.with_pixels(
+        columns,
+        data_window=Window(display.x + left, display.y + top, right - left, bottom - top),
+        display_window=Window(display.x, display.y, -(-display.width // 2), -(-display.height // 2)),
+    )
+
+
+def _in_pairs(pixels: Floats, phase: int) -> Floats:
+    """Means of pairs along the first axis; with phase 1 the first row stands alone, and so does one left over."""
+    size = -(-(pixels.shape[0] + phase) // 2)
+    result = np.empty((size, *pixels.shape[1:]), np.float32)
+    first, second = pixels[phase::2], pixels[phase + 1 :: 2]
+    pairs = result[phase : phase + len(second)]
+    np.multiply(first[: len(second)], np.float32(0.5), out=pairs)
+    for row in range(len(second)):
+        pairs[row] += second[row] * np.float32(0.5)
+    if phase:
+        result[0] = pixels[0]
+    if len(first) > len(second):
+        result[-1] = first[-1]
+    return result
