@@ -12,6 +12,8 @@ Errors of Google's libraries end in ``gcs_errors.py``; no other package sees the
 
 from __future__ import annotations
 
+import os
+import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -42,10 +44,14 @@ from jit_render.store.retry import Passing, Retrier
 
 T = TypeVar("T")
 SMALL_BYTES = 8 * 1024 * 1024
+_stores: weakref.WeakSet[GcsStore] = weakref.WeakSet()
 
 
 class GcsStore(Store):
-    """All buckets of one endpoint. `credentials` stands in for the machine's own."""
+    """All buckets of one endpoint. `credentials` stands in for the machine's own.
+
+    A process may fork after it was used: the child goes on with connections of its own.
+    """
 
     def __init__(
         self, settings: StoreSettings, clock: Clock | None = None, credentials: Credentials | None = None
@@ -56,6 +62,12 @@ class GcsStore(Store):
         self._retrier = Retrier(clock or SystemClock(), settings.deadline)
         self._reader = Reader(self._access, self._lanes, self._retrier, settings.timeout)
         self._uploader = Uploader(self._access, self._lanes, self._retrier, self._live, settings.timeout)
+        _stores.add(self)
+
+    def renew(self) -> None:
+        """In a child after a fork."""
+        self._access.renew()
+        self._lanes.renew()
 
     def guarantees(self, root: str) -> Guarantees:
         del root
@@ -200,3 +212,11 @@ class GcsStore(Store):
             raise
         except Exception as error:
             raise from_google(doing, error) from error
+
+
+def _renew_all() -> None:
+    for store in list(_stores):
+        store.renew()
+
+
+os.register_at_fork(after_in_child=_renew_all)

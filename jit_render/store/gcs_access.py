@@ -76,6 +76,12 @@ class Access:
                 self._client.close()
                 self._client = None
 
+    def renew(self) -> None:
+        """In a child after a fork: connections and locks of its own; the token stays good."""
+        self._lock = threading.Lock()
+        self._client = None
+        self._request = None
+
     def _requester(self) -> Any:
         if self._request is None:
             self._request = google.auth.transport.requests.Request()

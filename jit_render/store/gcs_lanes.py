@@ -120,6 +120,13 @@ class Lanes:
         for lane in idle:
             lane.close()
 
+    def renew(self) -> None:
+        """In a child after a fork: the parent's connections are the parent's, and so is whoever held the lock."""
+        self._lock = threading.Lock()
+        idle, self._idle = self._idle, deque()
+        for lane in idle:
+            lane.close()  # this process's descriptor only
+
     def _connection(self) -> http.client.HTTPConnection:
         host, port = self._endpoint.hostname or "", self._endpoint.port
         if self._tls is None:

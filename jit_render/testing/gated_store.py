@@ -37,11 +37,11 @@ class GatedStore(Store):
         self._objects: dict[ObjectUrl, tuple[bytes, ObjectInfo]] = {}
         self._generations = itertools.count(1)
 
-    def put(self, url: str | ObjectUrl, data: bytes) -> ObjectInfo:
+    def put(self, url: str | ObjectUrl, data: bytes, *, writer: str | None = None) -> ObjectInfo:
         """Write without asking."""
         place = ObjectUrl.parse(url) if isinstance(url, str) else url
         crc = crc32c_of_bytes(data) if self.checksums else None
-        info = ObjectInfo(ObjectId(place, str(next(self._generations))), len(data), crc)
+        info = ObjectInfo(ObjectId(place, str(next(self._generations))), len(data), crc, writer=writer)
         self._objects[place] = data, info
         return info
 
@@ -97,11 +97,10 @@ class GatedStore(Store):
             sink(memoryview(data)[position : position + self.piece_bytes])
 
     def write(self, url: ObjectUrl, data: bytes, *, if_generation: str, writer: str | None = None) -> ObjectInfo:
-        del writer
         live = self._objects.get(url)
         if (live[1].id.generation if live else ABSENT) != if_generation:
             raise PreconditionFailed(f"{url} was written by somebody else.")
-        return self.put(url, data)
+        return self.put(url, data, writer=writer)
 
     def upload(
         self,

@@ -7,9 +7,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from soaking import known_seeds, run_seed, soak
 
 from jit_render.cache import Priority
 from jit_render.model.errors import CacheTooSmall, PrefetchSkipped
@@ -165,3 +167,12 @@ class CacheMachine(RuleBasedStateMachine):
 
 TestCache = CacheMachine.TestCase
 TestCache.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+
+
+@pytest.mark.parametrize("number", known_seeds("CacheMachine"))
+def test_what_failed_once(number):
+    run_seed(CacheMachine, number)
+
+
+def test_soak():
+    soak(CacheMachine)

@@ -143,6 +143,29 @@ def test_pins_are_kept_the_first_one_wins_and_old_ones_go(tmp_path):
     run(body())
 
 
+def test_what_a_job_saw_first_survives_a_kill_right_after_it_was_handed_out(tmp_path):
+    store = GatedStore()
+    house = CacheHouse(tmp_path / "cache", store)
+    infos = [store.put(f"gs://show/{number}", b"%d" % number) for number in range(20)]
+
+    async def touch(cache, info):
+        cache.remember_pin("job", info)
+        return await cache.acquire("s", info)
+
+    async def before():
+        cache = house.open()
+        got = await asyncio.gather(*(touch(cache, info) for info in infos))
+        crash(cache)
+        return got
+
+    async def after():
+        async with house.cache() as cache:
+            assert [cache.pin("job", info.url) for info in infos] == infos
+
+    run(before())
+    run(after())
+
+
 def test_a_clock_that_jumps_makes_no_job_forget_its_versions(tmp_path):
     house = CacheHouse(tmp_path / "cache", GatedStore())
     first = ObjectInfo(ObjectId(ObjectUrl.parse("gs://show/a.exr"), "1"), 10, 7)
