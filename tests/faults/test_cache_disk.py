@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -44,6 +46,10 @@ def fill(place, leave_bytes):
     with hog.open("wb") as file:
         file.write(b"\0" * max(0, disk.f_bavail * disk.f_frsize - leave_bytes))
     return hog
+
+
+def remount(place, mode):
+    subprocess.run(["mount", "-o", f"remount,{mode}", str(place)], check=True)
 
 
 def test_a_disk_smaller_than_the_limit_is_kept_below_its_brim(small_disk, store):
@@ -165,12 +171,12 @@ def test_a_first_start_on_a_full_disk_says_disk_full_when_asked_for_something(sm
 
 def test_a_read_only_root_is_refused_by_name(small_disk, store):
     house = CacheHouse(small_disk / "cache", store)
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    remount(small_disk, "ro")
     with pytest.raises(CacheUnusable, match=r"Read-only file system\); set cache\.root"):
         house.open()
-    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    remount(small_disk, "rw")
     run(_open_and_close(house))
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    remount(small_disk, "ro")
     with pytest.raises(CacheUnusable, match="Read-only file system"):
         house.open()
 
@@ -282,3 +288,81 @@ def test_a_disk_with_short_names_refuses_by_name(tmp_path, store, monkeypatch):
             assert (await cache.acquire("s", info)).path.name == "n" * 255
 
     run(body())
+
+
+def test_a_disk_whose_inodes_somebody_else_uses_up_is_full_and_recovers(small_disk, store):
+    house = CacheHouse(small_disk / "cache", store)
+    infos = [store.put(f"gs://show/{number}", b"%d" % number) for number in range(3)]
+    crowd = small_disk / "crowd"
+
+    async def body():
+        async with house.cache(start=True) as cache:
+            assert (await cache.acquire("s", infos[0])).path.read_bytes() == b"0"
+            await cache._index.flush()
+            crowd.mkdir()
+            with contextlib.suppress(OSError):
+                for number in range(1000):
+                    (crowd / str(number)).touch()
+            assert os.statvfs(small_disk).f_favail == 0
+            with pytest.raises(DiskFull):
+                await cache.acquire("s", infos[1])
+            assert cache.lease_cached("t", infos[0].id).read_bytes() == b"0"
+            assert list((house.root / "incoming").iterdir()) == []
+            shutil.rmtree(crowd)
+            assert (await cache.acquire("s", infos[1])).path.read_bytes() == b"1"
+            assert cache.stats().disk_errors == 0
+
+    run(body())
+
+
+def test_a_disk_that_the_kernel_turned_read_only_under_way_is_left_alone_and_recovers(small_disk, store, tmp_path):
+    """What ext4 does after an I/O error (errors=remount-ro), at any moment; a tmpfs only while nobody writes to it, so
+    the index lies on another disk here."""
+    house = CacheHouse(tmp_path / "cache", store)
+    house.root.mkdir()
+    for name in ("objects", "incoming"):
+        (small_disk / name).mkdir()
+        (house.root / name).symlink_to(small_disk / name)
+    infos = [store.put(f"gs://show/{number}", b"x" * 1000) for number in range(6)]
+
+    async def body():
+        async with house.cache() as cache:
+            held = (await cache.acquire("s", infos[0])).path
+            remount(small_disk, "ro")
+            try:
+                for info in infos[1:4]:
+                    with pytest.raises(DiskFailing, match="Read-only file system"):
+                        await cache.acquire("s", info)
+                with pytest.raises(DiskFailing, match="tried again in"):
+                    await cache.acquire("s", infos[4])
+                assert cache.lease_cached("t", infos[0].id) == held
+                await cache._index.flush()
+            finally:
+                remount(small_disk, "rw")
+            house.clock.advance(5)
+            assert (await cache.acquire("s", infos[4])).path.read_bytes() == b"x" * 1000
+            await cache._index.flush()
+
+    run(body())
+
+
+def test_a_copy_that_the_disk_cannot_read_any_more_is_fetched_again(tmp_path, store, monkeypatch):
+    """At a start in another boot, every copy is read before it is believed; this one answers EIO."""
+    house = CacheHouse(tmp_path / "cache", store)
+    info = store.put("gs://show/a", b"a" * 1000)
+
+    def unreadable(path, size_bytes, crc32c):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    async def body():
+        async with house.cache() as cache:
+            await cache.acquire("s", info)
+        house.boot = "boot-2"
+        async with house.cache() as cache:
+            monkeypatch.setattr("jit_render.cache.carrier.is_intact", unreadable)
+            got = await cache.acquire("s", info)
+            assert (got.hit, got.path.read_bytes()) == (False, b"a" * 1000)
+            assert (cache.stats().disk_errors, cache.stats().quarantined) == (1, 1)
+
+    run(body())
+    assert store.downloads[info.id] == 2
