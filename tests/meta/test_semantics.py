@@ -25,6 +25,7 @@ from jit_render.script.planned import ONCE, Plan, ReadPlan
 from jit_render.store.port import ABSENT
 from jit_render.store.router import open_store
 from jit_render.testing.fake_gcs import FakeGcs
+from jit_render.testing.faults import Fault
 from jit_render.testing.gcs_model import Preconditions
 from nuke_callbacks.client import AgentFailure, Client
 
@@ -55,6 +56,12 @@ class Bucket:
             if version.generation != self.server.objects(self.name)[version.name].generation:
                 self.server.objects_model.delete(self.name, version.name, version.generation, Preconditions())
 
+    def goes_wrong(self, **fault: object) -> None:
+        self.server.faults.set([Fault.parse({"bucket": self.name, **fault})])
+
+    def goes_right(self) -> None:
+        self.server.faults.set([])
+
     def deny(self) -> None:
         self.server.deny(self.name)
 
@@ -77,6 +84,19 @@ def refusal(call: Callable[..., object], *args: object) -> str:
     with pytest.raises(AgentFailure) as caught:
         call(*args)
     return str(caught.value.kind)
+
+
+def rot(path: str) -> None:
+    place = Path(path).resolve()
+    place.chmod(0o644)
+    place.write_bytes(b"\0" * place.stat().st_size)
+
+
+def kill_the_agent(process: Process, root: Path, settings: Settings) -> None:
+    """Kill it; another one takes over."""
+    pid = process.stats()["agent"]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    ensure_running(root, settings, SystemClock())
 
 
 class TwoNodes:
@@ -146,6 +166,8 @@ def names(tmp_path: Path) -> Iterator[dict[str, object]]:
             "other_job": processes[2],
             "read": lambda path: Path(path).read_bytes(),
             "write": lambda path, data: Path(path).write_bytes(data) and None,
+            "rot": rot,
+            "kill_the_agent": lambda: kill_the_agent(processes[0], root, settings),
             "refusal": refusal,
             "submit_on_two_nodes": two_nodes.submit,
             "inputs_of": lambda write, view, frame: {
