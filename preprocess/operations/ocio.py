@@ -13,7 +13,7 @@ from preprocess.operations.colours import rgb_places
 from preprocess.operations.port import Context, FileAsset, Operation
 
 BUILT_IN_CONFIG = "ocio://default"
-_CALL_BYTES = 32 * 1024**2  # a call looks the configuration up (some 20 ms): much more work than that at a time
+_CALL_BYTES = 16 * 1024**2  # a call looks the configuration up (some 40 ms): much more work than that at a time
 
 
 class Ocio(Operation):

@@ -9,7 +9,7 @@ thread; everything it needs beside the image is declared, so that a planner can 
                for bit, the tile of the whole. Where it is false, the operation wants the whole data window (and keeps
                its scratch memory small by bands of rows);
 ``copies``     peak bytes that ``apply`` allocates, its result included and its input not, as a multiple of the larger
-               of input and output;
+               of input and output, beside a constant of up to 64 MB;
 ``assets()``   the side inputs: fields of type ``ImageAsset`` or ``FileAsset`` that are not empty. The runner fills in
                the template, fetches it once, and hands it over by ``context.image("field")`` / ``context.path(...)``.
                An image asset lies on the same absolute plane as the picture (``Image.data_window``);

@@ -19,7 +19,7 @@ class Proxy(Operation):
     """
 
     kind: ClassVar[str] = "proxy"
-    copies: ClassVar[float] = 0.6
+    copies: ClassVar[float] = 1.05
 
     levels: int = Field(default=1, ge=1, le=16, description="halvings")
 

@@ -46,10 +46,15 @@ class Resize(Operation):
         width, height = self._size(display)
         across = _Axis.of(display.x, display.width, width, image.data_window.x, image.data_window.width)
         down = _Axis.of(display.y, display.height, height, image.data_window.y, image.data_window.height)
-        narrow = np.empty((image.shape[0], across.size, image.shape[2]), np.float32)
-        _along_columns(image.pixels, narrow, *across.taps(self.filter))
         result = np.empty((down.size, across.size, image.shape[2]), np.float32)
-        _along_rows(narrow, result, *down.taps(self.filter))
+        if down.factor > 1:  # the smaller picture between the two passes
+            between = np.empty((down.size, *image.shape[1:]), np.float32)
+            _along_rows(image.pixels, between, *down.taps(self.filter))
+            _along_columns(between, result, *across.taps(self.filter))
+        else:
+            between = np.empty((image.shape[0], *result.shape[1:]), np.float32)
+            _along_columns(image.pixels, between, *across.taps(self.filter))
+            _along_rows(between, result, *down.taps(self.filter))
         window = Window(across.start, down.start, across.size, down.size)
         return image.with_pixels(result, data_window=window, display_window=Window(display.x, display.y, width, height))
 
@@ -118,7 +123,12 @@ def _along_columns(source: Floats, target: Floats, places: npt.NDArray[np.intp],
         target[top:bottom] = 0
         for tap in range(places.shape[1]):
             used = np.flatnonzero(weights[:, tap])  # 0 · NaN would be NaN
-            target[top:bottom, used] += part[:, places[used, tap]] * weights[used, tap][None, :, None]
+            taken = np.take(part, places[used, tap], axis=1, mode="clip")
+            taken *= weights[used, tap][None, :, None]
+            if len(used) == len(weights):
+                target[top:bottom] += taken
+            else:
+                target[top:bottom, used] += taken
 
 
 def _along_rows(source: Floats, target: Floats, places: npt.NDArray[np.intp], weights: Floats) -> None:

@@ -36,16 +36,22 @@ def warp(image: Image, window: Window, places: Places, filter_name: Filter, edge
     nearest pixel of its border (NaN places stay black).
     """
     result = np.empty((window.height, window.width, image.shape[2]), np.float32)
+    guarded = not is_finite(image.pixels)
     columns = np.arange(window.x, window.right, dtype=np.float64)[None, :]
     for top, bottom in row_bands(window.height, window.width * (_WORK + 4 * image.shape[2])):
         rows = np.arange(window.y + top, window.y + bottom, dtype=np.float64)[:, None]
         x, y = places(columns, rows)
-        sample(image, (x, y), result[top:bottom], filter_name, edge)
+        sample(image, (x, y), result[top:bottom], filter_name, edge, guarded=guarded)
     return result
 
 
-def sample(image: Image, places: tuple[Doubles, Doubles], target: Floats, filter_name: Filter, edge: Edge) -> None:
-    """Fill `target` with the picture at the absolute places (x, y), each of target's height and width."""
+def sample(
+    image: Image, places: tuple[Doubles, Doubles], target: Floats, filter_name: Filter, edge: Edge, *, guarded: bool
+) -> None:
+    """Fill `target` with the picture at the absolute places (x, y), each of target's height and width.
+
+    `guarded` must be true where the picture may hold a NaN or Inf: a tap of weight 0 is then kept from spreading it.
+    """
     x, y = places
     with np.errstate(invalid="ignore"):
         nowhere = ~(np.isfinite(x) & np.isfinite(y))
@@ -58,12 +64,16 @@ def sample(image: Image, places: tuple[Doubles, Doubles], target: Floats, filter
         start = row * image.data_window.width
         for column, column_weight in across:
             weight = row_weight * column_weight
-            taken = np.take(flat, start + column, axis=0)
+            taken = np.take(flat, start + column, axis=0, mode="clip")  # all are inside; "raise" would look again
             taken *= weight[:, :, None]
-            unused = weight == 0
-            if unused.any():
-                taken[unused] = 0  # 0 · NaN would be NaN
+            if guarded:
+                taken[weight == 0] = 0  # 0 · NaN would be NaN
             target += taken
+
+
+def is_finite(pixels: Floats) -> bool:
+    """Whether there is no NaN or Inf; looks by bands."""
+    return all(np.isfinite(pixels[top:bottom]).all() for top, bottom in row_bands(pixels.shape[0], pixels[0].nbytes))
 
 
 def _taps(

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from preprocess.image import Image
 from preprocess.operations.port import AssetMark, Context, Operation
-from preprocess.operations.sampling import Edge, Filter, sample
+from preprocess.operations.sampling import Edge, Filter, is_finite, sample
 
 
 class StMap(Operation):
@@ -34,10 +34,11 @@ class StMap(Operation):
         s_place, t_place = side.place_of("RG") if {"R", "G"} <= set(side.channels) else [0, 1]
         display = image.display_window
         result = np.empty((*side.shape[:2], image.shape[2]), np.float32)
+        guarded = not is_finite(image.pixels)
         step = max(1, 2**16 // side.shape[1])
         for top in range(0, side.shape[0], step):
             rows = slice(top, top + step)
             x = side.pixels[rows, :, s_place] * np.float64(display.width) + (display.x - 0.5)
             y = (1 - side.pixels[rows, :, t_place].astype(np.float64)) * display.height + (display.y - 0.5)
-            sample(image, (x, y), result[rows], self.filter, self.edge)
+            sample(image, (x, y), result[rows], self.filter, self.edge, guarded=guarded)
         return image.with_pixels(result, data_window=side.data_window)

@@ -50,10 +50,12 @@ class Lens(BaseModel):
             for _ in range(_ROUNDS):
                 there_x, there_y = self.distorted(u, v)
                 off_x, off_y = there_x - x, there_y - y
-                if not (np.abs(off_x) > _CLOSE).any() and not (np.abs(off_y) > _CLOSE).any():
+                open_still = (np.abs(off_x) > _CLOSE) | (np.abs(off_y) > _CLOSE)
+                if not open_still.any():
                     break
-                u -= off_x
-                v -= off_y
+                # A settled point stays: what it becomes must not depend on its neighbours in a band.
+                np.subtract(u, off_x, out=u, where=open_still)
+                np.subtract(v, off_y, out=v, where=open_still)
             there_x, there_y = self.distorted(u, v)
             lost = ~((np.abs(there_x - x) <= 100 * _CLOSE) & (np.abs(there_y - y) <= 100 * _CLOSE))
         u[lost] = np.nan
