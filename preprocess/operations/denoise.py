@@ -56,7 +56,7 @@ class Denoise(Operation):
                 raise self.fail(context, f"{image.data_window} here and {place} cannot be compared; crop them first")
         result = np.empty(image.shape, np.float32)
         height, width, count = image.shape
-        for top, bottom in row_bands(height, 4 * width * count):
+        for top, bottom in row_bands(height, 8 * width * count):
             rows = slice(top, bottom)
             centre = image.pixels[rows]
             total, weights = centre.copy(), np.ones((bottom - top, width), np.float32)
