@@ -244,6 +244,7 @@ class Resolver:
         path = self._cache.lease_cached(asker.scope.holder, info.id)
         if path is not None:
             asker.scope.leased(info, hit=True)
+            await self._cache.pins_written()  # it may be another job's copy that this one has pinned just now
             return path
         got = await self._cache.acquire(asker.scope.holder, info)
         asker.scope.leased(info, hit=got.hit, wait_seconds=got.wait_seconds, fetched_bytes=got.fetched_bytes)

@@ -158,14 +158,12 @@ class NodeCache:
         Raises StoreError, CacheTooSmall, DiskFull, DiskFailing, HostilePath; PrefetchSkipped for a prefetch that
         would be in the way.
 
-        What a job has pinned is on the disk before its bytes are handed out: another agent, after a kill, must not
-        give the same frame another version. That is written while the bytes come.
+        What a job has pinned, and the row of what was fetched for it, are on the disk before the bytes are handed out:
+        another agent, after a kill, must not give the same frame another version, and has this one.
         """
-        if priority is not Priority.DEMAND or not self._index.has_unwritten_pins:
-            return await self._acquire(holder, info, priority)
-        pinned = asyncio.ensure_future(self._index.pins_written())
         got = await self._acquire(holder, info, priority)
-        await pinned
+        if priority is Priority.DEMAND:
+            await self.pins_written()
         return got
 
     async def _acquire(self, holder: str, info: ObjectInfo, priority: Priority) -> Acquired:
@@ -218,6 +216,11 @@ class NodeCache:
     def remember_pin(self, job: str, info: ObjectInfo) -> ObjectInfo:
         """Pin `info` for `job` unless its place is pinned already; gives the version that holds."""
         return self._pins.add(job, info)
+
+    async def pins_written(self) -> None:
+        """Return once every pin so far survives a kill. Who hands out a path of `lease_cached` waits for it, too."""
+        if self._index.has_unwritten_pins:
+            await self._index.pins_written()
 
     def stats(self) -> CacheStats:
         """The cache at this moment."""
