@@ -11,7 +11,8 @@ from preprocess.image import Image, Window
 from preprocess.operations import operation_from
 from preprocess.operations.port import Context, Operation
 
-LENS = {"fx": 50.0, "fy": 52.0, "cx": 30.3, "cy": 22.8, "k1": -0.12, "k2": 0.03, "k3": -0.004, "p1": 0.002, "p2": -0.003}
+PLANE = {"fx": 50.0, "fy": 52.0, "cx": 30.3, "cy": 22.8}
+LENS = {**PLANE, "k1": -0.12, "k2": 0.03, "k3": -0.004, "p1": 0.002, "p2": -0.003}
 
 TABLES: tuple[dict[str, Any], ...] = (
     {"kind": "black_level", "black": [0.05, 0.06, 0.07, 0.08], "white": 0.9},
