@@ -49,7 +49,7 @@ def test_tiles_give_the_bits_of_the_whole(table, place):
     context = context_for(made, images[0])
     with np.errstate(all="ignore"):
         whole = run(made, images, context).pixels
-        for width, height in ((61, 8), (13, 9)):
+        for width, height in ((61, 16), (31, 13)):
             np.testing.assert_array_equal(run_in_tiles(made, images, context, width, height).pixels, whole)
 
 
