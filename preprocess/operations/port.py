@@ -98,6 +98,9 @@ class Operation(BaseModel, ABC):
     tileable: ClassVar[bool] = False
     copies: ClassVar[float] = 1.0
 
+    def __hash__(self) -> int:
+        return hash((self.kind, self.model_dump_json()))  # parameters may be tables, which have no hash of their own
+
     @property
     def reads(self) -> int:
         return 0

@@ -89,6 +89,11 @@ def test_side_inputs_are_told_with_their_form():
     }
 
 
+def test_equal_operations_are_one_key_also_with_a_table_of_cameras():
+    table = {"kind": "colour_matrix", "cameras": {"A001": [[1, 0, 0], [0, 1, 0], [0, 0, 2]]}}
+    assert len({operation_from(table), operation_from(table), operation_from({"kind": "colour_matrix"})}) == 2
+
+
 def test_identities_hold_every_parameter_and_the_formulas_version():
     small, large = (operation_from({"kind": "resize", "width": width}).identity() for width in (10, 20))
     assert small["kind"] == "resize"
