@@ -60,11 +60,17 @@ class Spool:
         for path in sorted(self.failed.iterdir(), key=lambda path: path.suffix == _SUFFIX):
             path.rename(self.folder / path.name)  # folders before their JSON, as in `fail`
         entries: list[Entry] = []
+        unread: set[str] = set()
         for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
-            entry = self._load(path)
+            try:
+                entry = self._load(path)
+            except OSError as error:  # a sick disk recovers, and these may be a frame's only bytes
+                LOG.warning("spool entry %s cannot be read now; the next agent tries again: %s", path, error)
+                unread.add(path.name.removesuffix(_SUFFIX))
+                continue
             if entry is not None:
                 entries.append(entry)
-        known = {entry.name for entry in entries}
+        known = {entry.name for entry in entries} | unread
         for path in self.folder.iterdir():
             if path != self.failed and path.name.removesuffix(_SUFFIX) not in known:
                 self._discard(path)
@@ -78,6 +84,7 @@ class Spool:
                 self._discard(path)
 
     def _load(self, path: Path) -> Entry | None:
+        """The entry; None for what is none or has lost its bytes. Raises OSError where the disk does not answer."""
         name = path.name.removesuffix(_SUFFIX)
         try:
             data = json.loads(path.read_bytes())
@@ -86,7 +93,7 @@ class Spool:
                 LOG.warning("%s was not safe on the disk yet when the machine went down; render it again", path)
                 return None
             lost = [file for file in entry.files if file.path.stat().st_size != file.size_bytes]
-        except (KeyError, TypeError, ValueError, OSError, JitRenderError) as error:
+        except (KeyError, TypeError, ValueError, FileNotFoundError, JitRenderError) as error:
             LOG.warning("spool entry %s cannot be used and is dropped: %s", path, error)
             return None
         if lost:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import time
@@ -207,3 +208,18 @@ def test_an_output_that_is_gone_makes_no_entry(spool: Spool, output: Path) -> No
         spool.add(kept, [output])
 
     assert [path.name for path in spool.folder.iterdir()] == ["failed"]
+
+
+def test_a_disk_that_does_not_answer_keeps_its_entries_for_the_next_agent(
+    spool: Spool, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool.add(entry(output), [output])
+    with monkeypatch.context() as sick:
+        sick.setattr(Path, "read_bytes", _does_not_answer)
+        assert Spool(spool.folder).recover() == []
+    (found,) = Spool(spool.folder).recover()
+    assert found.files[0].path.read_bytes() == b"pixels"
+
+
+def _does_not_answer(_path: Path) -> bytes:
+    raise OSError(errno.EIO, "Input/output error")
