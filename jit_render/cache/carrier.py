@@ -15,6 +15,7 @@ from jit_render.cache.fetch import Flight, Landing
 from jit_render.cache.health import OUT_OF_DESCRIPTORS, OUT_OF_ROOM, DiskHealth
 from jit_render.cache.index import Entry, Index
 from jit_render.cache.layout import NAME_ERRORS, Layout, name_refused
+from jit_render.cache.small import SmallFetches
 from jit_render.cache.transfer import PARTS_FROM_BYTES, Gate, Transfer, is_intact
 from jit_render.cache.values import say_bytes
 from jit_render.model.errors import ChecksumMismatch, DiskFull
@@ -53,11 +54,13 @@ class Carrier:
         self._discard = discard
         self._movers = ThreadPoolExecutor(width, "cache-fetch")
         self._part_movers = ThreadPoolExecutor(width, "cache-part")
+        self._small = SmallFetches()
         self.fetches = 0
         self.fetched_bytes = 0
 
     def close(self) -> None:
         """Threads that are stuck in the store end when it gives up; the gate keeps them from doing harm."""
+        self._small.close()
         self._movers.shutdown(wait=False, cancel_futures=True)
         self._part_movers.shutdown(wait=False, cancel_futures=True)
 
@@ -114,7 +117,7 @@ class Carrier:
         made_room = False
         while True:
             try:
-                value = await self._transfer(flight, final)
+                value = await self._transfer(flight, final, is_first=not (wrong or made_room))
             except ChecksumMismatch as error:
                 wrong += 1
                 if wrong == FRESH_FETCHES:
@@ -135,11 +138,14 @@ class Carrier:
                 self._health.worked()
                 return value
 
-    async def _transfer(self, flight: Flight, final: str) -> int:
+    async def _transfer(self, flight: Flight, final: str, *, is_first: bool) -> int:
         transfer = Transfer(self._store, flight.info, self._layout.fresh(), final, self._gate)
         flight.written = lambda: transfer.written
         if flight.info.size_bytes >= PARTS_FROM_BYTES:
             return await self._in_thread(partial(transfer.in_parts, self._part_movers))
+        if is_first and await self._small.fetch(transfer):
+            assert flight.info.crc32c is not None
+            return flight.info.crc32c
         return await self._in_thread(transfer.whole)
 
     async def _in_thread(self, work: Callable[[], _Result]) -> _Result:

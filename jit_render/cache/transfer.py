@@ -64,6 +64,7 @@ class Transfer:
     written: int = 0
     _descriptor: int = field(default=-1, init=False)
     _abandoned: bool = field(default=False, init=False)
+    _published: bool = field(default=False, init=False)
 
     def whole(self) -> int:
         """Fetch in one stream and publish; gives the crc32c. Raises ChecksumMismatch, StoreError, OSError."""
@@ -74,6 +75,19 @@ class Transfer:
         finally:
             self.end()
         return value
+
+    def at_once(self, data: memoryview) -> None:
+        """Publish the whole, which came in one piece. Raises ChecksumMismatch before it touches the disk, OSError."""
+        self.gate.check()
+        seen = Crc32c()
+        seen.update(data)
+        self.compare(seen.value)
+        try:
+            self.begin()
+            self._write(data, 0)
+            self.publish()
+        finally:
+            self.end()
 
     def in_parts(self, pool: Executor) -> int:
         """The same by ranges, several at a time. This thread waits for those of `pool`."""
@@ -120,17 +134,27 @@ class Transfer:
 
     def finish(self, value: int) -> None:
         """Check the whole and give it its name."""
+        self.compare(value)
+        self.publish()
+
+    def compare(self, value: int) -> None:
+        """Raises ChecksumMismatch unless `value` is the crc32c that was asked for."""
         if self.info.crc32c is not None and value != self.info.crc32c:
             raise self._mismatch(f"crc32c is {value:08x}, not {self.info.crc32c:08x}")
+
+    def publish(self) -> None:
+        """Give the file its name."""
         os.fchmod(self._descriptor, 0o444)
         self.gate.publish(self.temporary, self.final)
+        self._published = True
 
     def end(self) -> None:
         """Leave nothing behind, whether it worked or not."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
-        files.remove(self.temporary)
+        if not self._published:
+            files.remove(self.temporary)
 
     def _write(self, piece: memoryview, position: int) -> int:
         while piece:

@@ -38,8 +38,9 @@ from jit_render.store.gcs_data import Reader
 from jit_render.store.gcs_errors import Doing, from_google
 from jit_render.store.gcs_lanes import Lanes
 from jit_render.store.gcs_objects import Draft, bucket_of, info_of_blob
+from jit_render.store.gcs_small import GcsSmallLane
 from jit_render.store.gcs_upload import Uploader
-from jit_render.store.port import Guarantees, Sink, Store
+from jit_render.store.port import Guarantees, Sink, SmallLane, Store
 from jit_render.store.retry import Passing, Retrier
 
 T = TypeVar("T")
@@ -62,6 +63,7 @@ class GcsStore(Store):
         self._retrier = Retrier(clock or SystemClock(), settings.deadline)
         self._reader = Reader(self._access, self._lanes, self._retrier, settings.timeout)
         self._uploader = Uploader(self._access, self._lanes, self._retrier, self._live, settings.timeout)
+        self._small = GcsSmallLane(self._access, self._lanes, settings.timeout) if self._lanes.is_direct else None
         _stores.add(self)
 
     def renew(self) -> None:
@@ -108,6 +110,11 @@ class GcsStore(Store):
             self.stat(info.url, generation=info.id.generation)  # nothing to fetch, but it must exist
             return
         self._reader.download(info, sink, start, stop)
+
+    def small_lane(self, root: str) -> SmallLane | None:
+        """As the port says. None behind a proxy."""
+        del root
+        return self._small
 
     def write(self, url: ObjectUrl, data: bytes, *, if_generation: str, writer: str | None = None) -> ObjectInfo:
         draft = Draft(url, len(data), crc32c_of_bytes(data), if_generation, writer)

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import google.auth
 import google.auth.transport.requests
-from google.auth.credentials import AnonymousCredentials, Credentials
+from google.auth.credentials import AnonymousCredentials, Credentials, TokenState
 from google.cloud.storage import Client
 
 from jit_render.model.errors import ConfigError
@@ -59,6 +59,23 @@ class Access:
             if not isinstance(credentials, AnonymousCredentials):
                 credentials.before_request(self._requester(), "GET", self.origin, headers)
             return headers
+
+    def headers_at_hand(self) -> dict[str, str] | None:
+        """The same without waiting; None where a token is to be fetched first, or is being fetched."""
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            if self._credentials is None and self.endpoint.netloc.endswith(_GOOGLES):
+                return None  # looking for them asks the machine's metadata server
+            credentials = self._found()
+            headers: dict[str, str] = {}
+            if not isinstance(credentials, AnonymousCredentials):
+                if credentials.token_state is not TokenState.FRESH:
+                    return None
+                credentials.apply(headers)
+            return headers
+        finally:
+            self._lock.release()
 
     def refused(self, headers: dict[str, str]) -> bool:
         """The server answered 401 to `headers`: get a new token unless somebody did. False: there is none to get."""

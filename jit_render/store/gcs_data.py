@@ -107,8 +107,7 @@ class Reader:
         headers = {"Accept-Encoding": "gzip"}
         if at or stop != info.size_bytes:
             headers["Range"] = f"bytes={at}-{stop - 1}"
-        target = f"/download/storage/v1{_place(info.url)}?alt=media&generation={info.id.generation}"
-        lane, response = self._opened(doing, target, headers)
+        lane, response = self._opened(doing, media_target(info), headers)
         try:
             _check(doing, info, response, stop - at)
             while at < stop:
@@ -159,6 +158,11 @@ class Reader:
 
     def _pace(self) -> Pace:
         return self._retrier.pace(self._timeout_seconds)
+
+
+def media_target(info: ObjectInfo) -> str:
+    """What to ask for to get the bytes of exactly this generation."""
+    return f"/download/storage/v1{_place(info.url)}?alt=media&generation={info.id.generation}"
 
 
 def _listed(root: str, answer: dict[str, Any]) -> list[ObjectInfo]:

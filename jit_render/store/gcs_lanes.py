@@ -21,7 +21,7 @@ import requests.certs
 from jit_render.store.crc import BLOCK_BYTES
 from jit_render.store.retry import Pace
 
-_USER_AGENT = "jit-render"
+USER_AGENT = "jit-render"
 _STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
 
@@ -41,7 +41,7 @@ class Lane:
     def begin(self, method: str, target: str, headers: dict[str, str]) -> None:
         """Send a request's head; the caller sends its body."""
         self.connection.putrequest(method, target, skip_accept_encoding=True)
-        for key, value in {"User-Agent": _USER_AGENT, **headers}.items():
+        for key, value in {"User-Agent": USER_AGENT, **headers}.items():
             self.connection.putheader(key, value)
         self.connection.endheaders()
         self.is_used = True
@@ -76,7 +76,12 @@ class Lanes:
         self._idle: deque[Lane] = deque()
         self._lock = threading.Lock()
         self._closed = False
-        self._tls = ssl.create_default_context(cafile=requests.certs.where()) if endpoint.scheme == "https" else None
+        self.tls = ssl.create_default_context(cafile=requests.certs.where()) if endpoint.scheme == "https" else None
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether the endpoint is spoken to without a proxy between."""
+        return self.tls is None or _proxy(self._endpoint.hostname or "") is None
 
     def take(self, *, fresh: bool = False) -> Lane:
         """An idle lane, or a new one; connects when first used."""
@@ -129,13 +134,13 @@ class Lanes:
 
     def _connection(self) -> http.client.HTTPConnection:
         host, port = self._endpoint.hostname or "", self._endpoint.port
-        if self._tls is None:
+        if self.tls is None:
             return http.client.HTTPConnection(host, port, timeout=self._timeout_seconds)
         proxy = _proxy(host)
         if proxy is None:
-            return http.client.HTTPSConnection(host, port, timeout=self._timeout_seconds, context=self._tls)
+            return http.client.HTTPSConnection(host, port, timeout=self._timeout_seconds, context=self.tls)
         tunnelled = http.client.HTTPSConnection(
-            proxy.hostname or "", proxy.port, timeout=self._timeout_seconds, context=self._tls
+            proxy.hostname or "", proxy.port, timeout=self._timeout_seconds, context=self.tls
         )
         tunnelled.set_tunnel(host, port or 443, _proxy_headers(proxy))
         return tunnelled

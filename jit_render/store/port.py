@@ -48,6 +48,30 @@ class Guarantees:
     """The `writer` of an upload can be read back."""
 
 
+class SmallLane(Protocol):
+    """A way for small objects on the caller's asyncio loop, as long as everything goes well.
+
+    It tries nothing twice and raises nothing of its own: where anything is not as usual it steps aside, and the
+    caller goes by `Store.download`, which meets the same trouble and knows what to do.
+    """
+
+    def takes(self, info: ObjectInfo) -> bool:
+        """Whether it is worth a try now. Never waits."""
+        ...
+
+    async def fetch(self, info: ObjectInfo, sink: Sink) -> bool:
+        """Hand the whole object to `sink` in one piece, on the loop; True once that is done. False: step aside.
+
+        The length and the generation are those of `info`; the crc32c is the caller's to compare. An exception from
+        `sink` comes out unchanged.
+        """
+        ...
+
+    def close(self) -> None:
+        """Drop idle connections; it may be used again."""
+        ...
+
+
 class Store(Protocol):
     """Objects of one or many roots."""
 
@@ -77,6 +101,11 @@ class Store(Protocol):
         An exception from `sink` ends the download and comes out unchanged.
         """
         ...
+
+    def small_lane(self, root: str) -> SmallLane | None:
+        """The way for small objects of `root`, if the backend has one now. Never waits."""
+        del root
+        return None
 
     def write(self, url: ObjectUrl, data: bytes, *, if_generation: str, writer: str | None = None) -> ObjectInfo:
         """Write a small object whole where `if_generation` holds. Raises PreconditionFailed."""

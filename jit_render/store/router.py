@@ -13,7 +13,7 @@ from pathlib import Path
 from jit_render.model.clock import Clock, SystemClock
 from jit_render.model.identity import ObjectInfo, ObjectUrl
 from jit_render.model.settings import StoreSettings
-from jit_render.store.port import Guarantees, Sink, Store
+from jit_render.store.port import Guarantees, Sink, SmallLane, Store
 
 
 def open_store(settings: StoreSettings, clock: Clock | None = None) -> Store:
@@ -66,6 +66,11 @@ class Router(Store):
 
     def download(self, info: ObjectInfo, sink: Sink, *, start: int = 0, end: int | None = None) -> None:
         self._of(info.url.root).download(info, sink, start=start, end=end)
+
+    def small_lane(self, root: str) -> SmallLane | None:
+        """As the port says. None until the backend was used: opening it takes time, and this is asked on a loop."""
+        backend = self._backends.get(root.partition("://")[0])
+        return None if backend is None else backend.small_lane(root)
 
     def write(self, url: ObjectUrl, data: bytes, *, if_generation: str, writer: str | None = None) -> ObjectInfo:
         return self._of(url.root).write(url, data, if_generation=if_generation, writer=writer)

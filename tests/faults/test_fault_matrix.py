@@ -108,7 +108,7 @@ class Bench:
         server.create_bucket(cell.bucket)
         if cell.operation == "list":
             self.infos = [self.put(self.root / f"show/p.{number}") for number in range(6)]
-        elif cell.operation in {"fetch", "ranges", "stat"}:
+        elif cell.operation in {"fetch", "small", "ranges", "stat"}:
             self.infos = [self.put(self.url)]
 
     def put(self, url: ObjectUrl) -> ObjectInfo:
@@ -122,7 +122,7 @@ class Bench:
             assert self.store.stat(self.url).id == self.infos[0].id
         elif operation == "list":
             assert [info.id for info in self.store.list(self.root / "show")] == [info.id for info in self.infos]
-        elif operation in {"fetch", "ranges"}:
+        elif operation in {"fetch", "small", "ranges"}:
             asyncio.run(self._fetch())
         elif operation == "put":
             self._is_written(self.store.write(self.url, self.data, if_generation=ABSENT, writer="job"))

@@ -1,0 +1,58 @@
+"""Small objects, fetched on the agent's own loop where the store has a lane for them.
+
+Handing a small object to a thread and back costs more than fetching it. So it is taken, checked and written between
+two turns of the loop, which costs the loop a fraction of a millisecond. Nothing here repairs anything: wrong bytes,
+a full or failing disk, whatever the store would try again, all are left to the way by the threads, which begins anew.
+
+A disk that makes its writers wait would make everybody's answers wait, so the lane rests after a write that took
+longer than `LONGEST_HOLD_SECONDS`: one such wait in `REST_SECONDS` is all that is risked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from jit_render.cache.transfer import Transfer
+from jit_render.model.errors import JitRenderError
+from jit_render.store.port import SmallLane
+
+LONGEST_HOLD_SECONDS = 0.02
+REST_SECONDS = 10.0
+_log = logging.getLogger(__name__)
+
+
+class SmallFetches:
+    """Used on the loop's thread."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[SmallLane, None] = {}
+        self._rest_until = 0.0
+
+    async def fetch(self, transfer: Transfer) -> bool:
+        """Fetch and publish; False: nothing was done, go by the threads."""
+        loop = asyncio.get_running_loop()
+        lane = transfer.store.small_lane(transfer.info.url.root)
+        if lane is None or not lane.takes(transfer.info) or loop.time() < self._rest_until:
+            return False
+        self._lanes[lane] = None
+
+        def take(data: memoryview) -> None:
+            began = loop.time()
+            try:
+                transfer.at_once(data)
+            finally:
+                if loop.time() - began > LONGEST_HOLD_SECONDS:
+                    self._rest_until = loop.time() + REST_SECONDS
+
+        try:
+            return await lane.fetch(transfer.info, take)
+        except (JitRenderError, OSError) as error:
+            _log.debug("%s goes by a thread: %s", transfer.info.id, error)
+            return False
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        for lane in self._lanes:
+            lane.close()
+        self._lanes.clear()
