@@ -10,7 +10,7 @@ from jit_render.model.identity import ObjectInfo, ObjectUrl
 from jit_render.store import Guarantees, Sink, Store
 
 
-class CountedStore:
+class CountedStore(Store):
     """See `jit_render.store.port.Store`; closing it closes the one behind it."""
 
     def __init__(self, store: Store) -> None:
