@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from preprocess.image import Floats, Image, Window
+from preprocess.operations.bands import row_bands
 from preprocess.operations.port import Context, Operation
 
 
@@ -19,7 +20,7 @@ class Proxy(Operation):
     """
 
     kind: ClassVar[str] = "proxy"
-    copies: ClassVar[float] = 1.05
+    copies: ClassVar[float] = 0.4
 
     levels: int = Field(default=1, ge=1, le=16, description="halvings")
 
@@ -42,10 +43,14 @@ def halved(image: Image) -> Image:
     data, display = image.data_window, image.display_window
     left, top = (data.x - display.x) // 2, (data.y - display.y) // 2
     right, bottom = -((display.x - data.right) // 2), -((display.y - data.bottom) // 2)
-    rows = _in_pairs(image.pixels, (data.y - display.y) % 2)
-    columns = _in_pairs(rows.transpose(1, 0, 2), (data.x - display.x) % 2).transpose(1, 0, 2)
+    result = np.empty((bottom - top, right - left, image.shape[2]), np.float32)
+    phase = (data.y - display.y) % 2
+    for first, last in row_bands(bottom - top, 8 * data.width * image.shape[2]):
+        part = image.pixels[max(0, 2 * first - phase) : 2 * last - phase]
+        rows = _in_pairs(part, 0 if first else phase).transpose(1, 0, 2)
+        result[first:last] = _in_pairs(rows, (data.x - display.x) % 2).transpose(1, 0, 2)
     return image.with_pixels(
-        columns,
+        result,
         data_window=Window(display.x + left, display.y + top, right - left, bottom - top),
         display_window=Window(display.x, display.y, -(-display.width // 2), -(-display.height // 2)),
     )

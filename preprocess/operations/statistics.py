@@ -76,6 +76,17 @@ def _finite_first(values: Floats) -> Floats:
     return values[:end]
 
 
+def _finite_in_place(values: Floats) -> Floats:
+    """The finite ones, moved to the front: a picture's worth of memory is not taken twice."""
+    kept = 0
+    for start in range(0, values.size, 2**18):
+        part = values[start : start + 2**18]
+        finite = part[np.isfinite(part)]
+        values[kept : kept + finite.size] = finite
+        kept += finite.size
+    return values[:kept]
+
+
 def _described(plane: Floats) -> dict[str, Any]:
     """Minimum, maximum, mean and counts of (height, width); sums in float64, a band of rows at a time."""
     lowest, highest, total, number, nans = np.inf, -np.inf, 0.0, 0, 0
