@@ -33,12 +33,14 @@ from preprocess.assets import Assets
 from preprocess.counted import CountedStore
 from preprocess.environment import Wishes
 from preprocess.gather import gather
+from preprocess.listener import ImageKey, Listener, Written
 from preprocess.memory import DEFAULT_BUDGET
 from preprocess.names import locate
 from preprocess.pipeline_file import parse_pipeline
 from preprocess.publish import Publisher
 from preprocess.staged import run_staged
-from preprocess.task import ImageKey, Listener, Surroundings, Task, Written
+from preprocess.task import Surroundings, Task
+from preprocess.turns import turn_file
 
 MOST_NAMED = 20  # failed images in the attempt's message; the log has all
 MISSING, FAILED = 3, 1
@@ -60,6 +62,9 @@ class Printer(Listener):
                 self._in_hand = image.frame
                 place = list(self._begun).index(image.frame) + 1
                 _say(f"Frame {image.frame} ({place} of {self.total})")
+
+    def waits(self, image: ImageKey, size_bytes: int) -> None:
+        _say(f"{image} may take {size_bytes / 1e9:.1f} GB: it waits until no other worker makes such a frame")
 
     def written(self, written: Written) -> None:
         if written.made_before:
@@ -109,6 +114,7 @@ def run(given: argparse.Namespace, environment: Any) -> dict[ImageKey, JitRender
             locate=place,
             assets=Assets(store, given.scratch / "assets", lambda url: _pin(pins, url), place),
             budget_bytes=wishes.memory_bytes or given.memory or DEFAULT_BUDGET,
+            turns=turn_file(),
             may_skip=not wishes.force,
         )
         keys = [key for frame in frames for key in spec.commits(frame)]

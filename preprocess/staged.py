@@ -16,8 +16,9 @@ from jit_render.model.errors import JitRenderError, ObjectNotFound
 from jit_render.model.frames import expand
 from jit_render.model.identity import ObjectInfo, ObjectUrl
 from jit_render.model.job import CommitKey
+from preprocess.listener import ImageKey, Listener
 from preprocess.pipeline import SOURCE, Output, Pipeline, Source, Stage
-from preprocess.task import ImageKey, Listener, Surroundings, Task
+from preprocess.task import Surroundings, Task
 
 STORED = "stored"
 """Names the output that a stage hands to the next one."""
@@ -102,6 +103,9 @@ class _Quiet(Listener):
 
     def begun(self, image: ImageKey) -> None:
         self._behind.begun(image)
+
+    def waits(self, image: ImageKey, size_bytes: int) -> None:
+        self._behind.waits(image, size_bytes)
 
     def written(self, written: Any) -> None:
         self._behind.written(written)

@@ -16,8 +16,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 from jit_render.model.errors import GenerationGone, JitRenderError, ObjectNotFound, RenderError
 from jit_render.model.frames import expand, has_view
@@ -27,6 +29,7 @@ from jit_render.store import Store
 from preprocess.assets import Assets, Locate, asset_urls
 from preprocess.chain import Chain
 from preprocess.fetching import Fetcher
+from preprocess.listener import ImageKey, Listener, Written
 from preprocess.made import find_made, input_of
 from preprocess.memory import Estimate, estimate
 from preprocess.memory_file import MemoryFile
@@ -36,41 +39,13 @@ from preprocess.picture import Told, make_data, make_outputs
 from preprocess.pipeline import Pipeline
 from preprocess.publish import Place, Publisher
 from preprocess.source import SourceFile
+from preprocess.turns import turn
 
 PENDING = 4  # files that wait to be encoded or uploaded
 PUBLISHERS = 2
 
 _OF_THE_IMAGE = (RenderError, ObjectNotFound, GenerationGone)
 """What is wrong with one image, and no reason to stop the others."""
-
-
-class ImageKey(NamedTuple):
-    frame: int
-    camera: str
-
-    def __str__(self) -> str:
-        return f"frame {self.frame}, camera {self.camera}"
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """One output is in the bucket."""
-
-    image: ImageKey
-    url: ObjectUrl
-    size_bytes: int
-    seconds: float
-    made_before: bool
-
-
-class Listener:
-    """Hears of a task's progress; every method may come from any thread. The base hears nothing."""
-
-    def begun(self, image: ImageKey) -> None: ...
-
-    def written(self, written: Written) -> None: ...
-
-    def failed(self, image: ImageKey, error: JitRenderError) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -86,6 +61,8 @@ class Surroundings:
     budget_bytes: int
     band_rows: int | None = None
     """Rows of a band; None: as the memory plan says."""
+    turns: Path | None = None
+    """The lock of large frames (`turns.py`); None: nobody waits."""
     may_skip: bool = True
     """False: make what was made already, too."""
 
@@ -124,12 +101,14 @@ class Task:
                 if self._fatal is not None:
                     break
                 leaves = self._left(image, wanted)
-                if leaves and image not in self.failures:
-                    self._make(image, leaves, _Hands(fetcher, pool, chains, planned, images[place + 1 :], pending))
-                if image.camera in chains:
-                    chains[image.camera].leave(image.frame)
-                    if not any(later.camera == image.camera for later in images[place + 1 :]):
-                        chains.pop(image.camera).close()
+                with ExitStack() as turns:
+                    if leaves and image not in self.failures:
+                        hands = _Hands(fetcher, pool, chains, planned, images[place + 1 :], pending, turns)
+                        self._make(image, leaves, hands)
+                    if image.camera in chains:
+                        chains[image.camera].leave(image.frame)
+                        if not any(later.camera == image.camera for later in images[place + 1 :]):
+                            chains.pop(image.camera).close()
             for chain in chains.values():
                 chain.close()
         if self._fatal is not None:
@@ -183,6 +162,7 @@ class Task:
             self._make_room(image, hands)
             chain = self._chain(image, hands)
             chain.make_context = self._contexts(image.camera, records, image.frame)
+            self._take_turn(image, hands)
             self._prefetch(image, chain, hands)
 
             def submit(leaf: Leaf, encode: Callable[[], MemoryFile]) -> None:
@@ -206,6 +186,13 @@ class Task:
         if plan is not None and 2 * plan.total > self.around.budget_bytes:
             wait(hands.pending)
         hands.pending[:] = [job for job in hands.pending if not job.done()]
+
+    def _take_turn(self, image: ImageKey, hands: _Hands) -> None:
+        """Keep the machine's turn for large frames until nothing of this one is left, if it is one."""
+        plan, path = hands.planned[image.camera], self.around.turns
+        if path is not None and plan.total > self.around.budget_bytes:
+            hands.turns.enter_context(turn(path, lambda: self.listener.waits(image, plan.total)))
+            hands.turns.callback(wait, hands.pending)
 
     def _chain(self, image: ImageKey, hands: _Hands) -> Chain:
         """The camera's chain, banded as its first frame asks for."""
@@ -309,3 +296,5 @@ class _Hands:
     planned: dict[str, Estimate]
     later: list[ImageKey]
     pending: list[Future[None]]
+    turns: ExitStack
+    """Left when the image is."""

@@ -22,6 +22,7 @@ from preprocess.counted import CountedStore
 from preprocess.encode import Encoder, Storage
 from preprocess.environment import Wishes
 from preprocess.image import Image, Window
+from preprocess.listener import ImageKey, Listener, Written
 from preprocess.memory import DEFAULT_BUDGET
 from preprocess.names import locate
 from preprocess.operations.port import Context, Operation
@@ -30,7 +31,7 @@ from preprocess.publish import Publisher
 from preprocess.source import SourceFile, fetch
 from preprocess.staged import run_staged
 from preprocess.submission import Request, submission_of
-from preprocess.task import ImageKey, Listener, Surroundings, Task, Written
+from preprocess.task import Surroundings, Task
 
 
 class Doubled(Operation):
@@ -131,7 +132,16 @@ class Shoot:
         request = Request(Path("shoot.toml"), self.frames, self.cameras, wishes=Wishes(**wishes))
         return submit(self.store, submission_of(self.settings, pipeline, data, request, self.clock), self.clock)
 
-    def make(self, pipeline: Pipeline, *, band_rows: int | None = None, **wishes: bool) -> Heard:
+    def make(
+        self,
+        pipeline: Pipeline,
+        *,
+        band_rows: int | None = None,
+        heard: Heard | None = None,
+        turns: Path | None = None,
+        budget_bytes: int = DEFAULT_BUDGET,
+        **wishes: bool,
+    ) -> Heard:
         """Run the whole job in this process, as its only task would."""
         home = self.submit(pipeline, **wishes).home
         reader = JobReader(self.store, home)
@@ -146,12 +156,14 @@ class Shoot:
             pins,
             place,
             Assets(self.store, self.root / "assets", pins.__getitem__, place),
-            DEFAULT_BUDGET,
+            budget_bytes,
             band_rows,
+            turns,
             may_skip=not wishes.get("force", False),
         )
         keys = {key for frame in spec.frame_set for key in spec.commits(frame)}
-        heard = Heard(reader)
+        heard = heard or Heard()
+        heard.reader = reader
         left = keys - reader.committed_of(list(keys))
         if wishes.get("staged"):
             heard.failures = run_staged(pipeline, around, heard, frames=spec.frame_set, cameras=self.cameras, left=left)
@@ -179,7 +191,7 @@ class Shoot:
 class Heard(Listener):
     """What a task said."""
 
-    reader: JobReader
+    reader: JobReader | None = None
     made: list[Written] = dataclasses.field(default_factory=list)
     failures: dict[ImageKey, JitRenderError] = dataclasses.field(default_factory=dict)
 

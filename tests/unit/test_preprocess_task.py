@@ -11,9 +11,9 @@ from preprocess_kit import Around, Column, Doubled, Halved, Shoot
 
 from jit_render.model.errors import MissingInput
 from preprocess.gather import gather
+from preprocess.listener import ImageKey
 from preprocess.names import locate
 from preprocess.pipeline import SOURCE
-from preprocess.task import ImageKey
 
 
 @pytest.fixture
