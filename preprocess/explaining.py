@@ -117,9 +117,16 @@ def explanation_lines(pipeline: Pipeline, found: dict[str, Any]) -> list[str]:
         f"memory  {words['total']} at the peak, of {size_in_words(found['budget_bytes'])}: frames are worked on {way}",
         f"        {words['sources']} encoded sources, {words['kept']} kept for neighbours,",
         f"        {words['working']} working pixels, {words['outputs']} encoded outputs",
+        *_turns(found),
         f"staged  would be {found['staged_passes']} passes, each storing what it makes (--staged)",
     ]
     return lines
+
+
+def _turns(found: dict[str, Any]) -> list[str]:
+    if found["peak_bytes"]["total"] <= found["budget_bytes"]:
+        return []
+    return ["        more than a worker's share: one such frame at a time on a machine"]
 
 
 def _how(step: dict[str, Any]) -> str:

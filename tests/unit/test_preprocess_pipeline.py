@@ -151,5 +151,8 @@ def test_an_explanation_fits_eighty_columns(shoot: Shoot) -> None:
     lines = explanation_lines(pipeline, explanation(pipeline, Frame.parse("4096x3112", "R,G,B")))
     assert max(map(len, lines)) <= 80
     assert any("at the peak" in line for line in lines)
+    assert not any("one such frame at a time" in line for line in lines)
+    small = explanation_lines(pipeline, explanation(pipeline, Frame.parse("4096x3112", "R,G,B"), budget=1))
+    assert any("one such frame at a time" in line for line in small)
     with pytest.raises(UsageError, match="1920x1080"):
         Frame.parse("wide", "")
