@@ -162,9 +162,9 @@ class Resolver:
     @staticmethod
     def _link(job: Job, located: Located, path: Path) -> Path:
         """The object's place, linked to `path`. A link that is right is left: that saves a frame's second look."""
-        if is_link_to(located.place, path):
-            return located.place
-        return job.view.link(job.id, located.url, path)
+        if not is_link_to(located.place, path):
+            job.view.link_at(located.place, located.url, path)
+        return located.place
 
     def _known(self, asker: Asker, url: ObjectUrl) -> ObjectInfo | None:
         """The version this scope, or this job, has settled on."""

@@ -65,6 +65,11 @@ class ViewTree:
     def link(self, job_id: str, url: ObjectUrl, target: Path) -> Path:
         """Show `target` at the place of `url`. Raises CacheError where a renderer's file stands, HostilePath."""
         path = self.place(job_id, url)
+        self.link_at(path, url, target)
+        return path
+
+    def link_at(self, path: Path, url: ObjectUrl, target: Path) -> None:
+        """The same where the place of `url` is known to be `path`."""
         place, aim = str(path), str(target)
         try:
             if not files.leads_to(place, aim):
@@ -76,7 +81,6 @@ class ViewTree:
                 raise name_refused(str(url), error) from error
             raise CacheError(f"cannot make the link {place} ({error.strerror}); look at the cache's disk.") from error
         self._record(place, aim)
-        return path
 
     def hide(self, job_id: str, url: ObjectUrl) -> None:
         """Take away the link at the place of `url`, if one is there."""

@@ -16,6 +16,7 @@ from functools import cached_property
 from jit_render.model.errors import HostilePath
 
 _URL = re.compile(r"^(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<bucket>[^/]*)(?:/(?P<key>.*))?$", re.DOTALL)
+_PLAIN = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)*", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 KEY_LIMIT_BYTES = 1024  # a GCS object name's limit in UTF-8
 NAME_LIMIT_BYTES = 255  # what Linux file systems take as one component
@@ -26,6 +27,8 @@ def check_key(key: str, shown: str) -> str:
 
     Raises HostilePath for control characters, ``.``/``..``/empty parts and names too long to be cached.
     """
+    if _PLAIN.fullmatch(key) and len(key) <= NAME_LIMIT_BYTES:
+        return key  # nearly all are, and a frame asks for thousands
     if _CONTROL.search(key):
         raise HostilePath(f"{shown!r} holds a control character; rename it without line breaks or NUL.")
     parts = key.split("/")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -24,6 +24,7 @@ from nuke_callbacks.names import fold, plain
 Mode = Literal["read", "write"]
 _WINDOWS = re.compile(r"^(?:[A-Za-z]:[\\/]|\\\\)")
 _SHOWN = 120  # characters of a name in a message
+_parsed = lru_cache(ObjectUrl.parse)  # the few targets of rules, for thousands of names
 
 
 class PathRule(BaseModel):
@@ -104,7 +105,7 @@ class PathMap(BaseModel):
         prefix, rule = found
         tail = folded[len(prefix) :].strip("/")
         check_key(tail, name)
-        base = ObjectUrl.parse(rule.target)
+        base = _parsed(rule.target)
         return Mapped(base / tail if tail else base, rule.mode, prefix, base)
 
     def _match(self, spelled: str) -> tuple[str, PathRule] | None:

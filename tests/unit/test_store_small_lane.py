@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import errno
+import itertools
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -288,6 +289,7 @@ def test_a_disk_that_makes_its_writers_wait_makes_the_lane_rest(
 
     monkeypatch.setattr(Transfer, "publish", noted)
     monkeypatch.setattr(small, "LONGEST_HOLD_SECONDS", -1.0)
+    monkeypatch.setattr(small, "_waits", itertools.count().__next__)
 
     async def body() -> None:
         async with CacheHouse(tmp_path, store).cache() as cache:
