@@ -1,11 +1,13 @@
 """Objects that are not here yet, from a bucket to files on this disk, by several clients in turn.
 
-One nginx serves all of them (see bucket_server.py), and every round asks each client once, in an order that moves on
-by one with each round; what is compared are medians over the rounds. Before each turn the folder is empty, and what is
-dirty is written to the disk. Right before its clock starts, a client that writes files fills as much memory as it will
-need, and frees it: a virtual machine may have given it back to its host meanwhile, and getting it again takes longer
-than the download. The server's CPU time is the same for all and is not counted; on a machine with few cores it is taken
-from all of them.
+One nginx serves all of them (see bucket_server.py), and every round asks each client once, in an order that moves on by
+one with each round; what is compared are medians over the rounds. Before each turn the folder is empty, and what is
+dirty is written to the disk. What a turn wrote is emptied after it and removed at the very end: an ext4 without a
+journal gives out no inode that was freed in the last minutes and looks at each of those first, which makes a new file
+cost half a millisecond once some thousands were removed, and a client that makes more files look slow. Right before its
+clock starts, a client that writes files fills as much memory as it will need, and frees it: a virtual machine may have
+given it back to its host meanwhile, and getting it again takes longer than the download. The server's CPU time is the
+same for all and is not counted; on a machine with few cores it is taken from all of them.
 
     jit-render             the agent, cold, its index, view and verification included; the versions are pinned by a
                            plan, as submit writes it; asked for like a renderer's frame, by ``ensure``
@@ -132,7 +134,17 @@ def _take(client: str, turn: _Turn) -> Spent:
     try:
         return _CLIENTS[client](turn)
     finally:
-        shutil.rmtree(turn.folder)
+        _empty(turn.folder)
+
+
+def _empty(folder: Path) -> None:
+    """Give the blocks of all files in `folder` back, and put it, with its inodes, out of the way."""
+    for place, _, names in os.walk(folder):
+        for path in (Path(place, name) for name in names):
+            if path.is_file() and not path.is_symlink():
+                path.chmod(0o600)
+                os.truncate(path, 0)
+    folder.rename(Path(tempfile.mkdtemp(dir=folder.parent), "turn"))
 
 
 def _ours(turn: _Turn, *, planned: bool = True) -> Spent:
