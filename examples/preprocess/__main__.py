@@ -53,12 +53,12 @@ def main() -> int:
     bucket = given.bucket.rstrip("/") or "file://${CONFIG_DIR}/bucket"
     config = folder / "jit-render.toml"
     config.write_text(CONFIG.format(bucket=bucket), encoding="utf-8")
-    place = bucket.replace("${CONFIG_DIR}", str(folder)) + "/lightfield/raw"
+    place = bucket.replace("${CONFIG_DIR}", str(folder)) + "/lightfield"
     began = time.monotonic()
-    _say(f"raw mosaics of {len(raws.CAMERAS)} cameras: {place}")
+    _say(f"raw mosaics and white fields of {len(raws.CAMERAS)} cameras: {place}")
     made, written = raws.put_all(place, max(1, given.workers))
     what = f"{made} made, {size(written)}, in {duration(time.monotonic() - began)}" if made else "all there already"
-    _say(f"raws: {len(raws.CAMERAS) * raws.COUNT} files, {what}")
+    _say(f"raws: {len(raws.CAMERAS) * (raws.COUNT + 1)} files, {what}")
     _run(["jit-preprocess", "explain", PIPELINE, "--size", f"{raws.WIDTH}x{raws.HEIGHT}"], config)
     command = ["jit-preprocess", "run", PIPELINE, "--frames", given.frames, "--cameras", given.cameras]
     command += ["--workers", str(given.workers), *["--force"] * given.force, *["--staged"] * given.staged]

@@ -1,7 +1,8 @@
 """Raw mosaics of a small light-field shoot: sixteen cameras in a four-by-four grid look at the same moving picture.
 
-Linear light through an RGGB filter, with a pedestal, shot noise and a few dead pixels, as 16-bit TIFF. Deterministic:
-a frame of a camera is the same bytes on every machine with the same libraries.
+Linear light through a lens that darkens the corners and an RGGB filter, with a pedestal, shot noise and a few dead
+pixels, as 16-bit TIFF; and for each camera its white field, whose pedestal is taken off already. Deterministic: a frame
+of a camera is the same bytes on every machine with the same libraries.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ BLACK = 4096 / 65535
 _GRID = 4
 _BASELINE = 6.0  # pixels that the nearest thing moves from one camera to the next
 _DEAD = 40
+_SHADE = 0.35  # of the light that corners lose
 
 Floats = npt.NDArray[np.float32]
 
@@ -64,12 +66,21 @@ def scene(camera: int, frame: int) -> Floats:
     return np.asarray(picture, np.float32)
 
 
+def shading(camera: int) -> Floats:
+    """What is left of the light, (HEIGHT, WIDTH); 1 in the middle, which is another place for each camera."""
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
+    x -= np.float32(WIDTH / 2 + 8 * (camera % _GRID))
+    y -= np.float32(HEIGHT / 2 + 8 * (camera // _GRID))
+    return np.asarray(1 - np.float32(_SHADE) * (x * x + y * y) / ((WIDTH**2 + HEIGHT**2) / 4), np.float32)
+
+
 def mosaic(camera: int, frame: int) -> Image:
     """What the sensor says, 0 to 1 of its range."""
     picture = scene(camera, frame)
     raw = picture[:, :, 1].copy()
     raw[0::2, 0::2] = picture[0::2, 0::2, 0]
     raw[1::2, 1::2] = picture[1::2, 1::2, 2]
+    raw *= shading(camera)
     dice = np.random.default_rng(camera * 10_000 + frame)
     raw += dice.standard_normal(raw.shape).astype(np.float32) * np.sqrt(np.maximum(raw, 0)) * np.float32(0.01)
     raw = np.float32(BLACK) + raw * np.float32(1 - BLACK)
@@ -79,12 +90,13 @@ def mosaic(camera: int, frame: int) -> Image:
 
 
 def put(folder: str, camera: int, frame: int) -> int:
-    """Make one raw below the URL `folder`, unless it is there; its bytes."""
+    """Make one raw below the URL `folder`, or with frame 0 the white field, unless it is there; its bytes."""
     name = CAMERAS[camera]
-    url = ObjectUrl.parse(f"{folder}/{name}/{name}.{frame}.tif")
+    place = f"raw/{name}/{name}.{frame}.tif" if frame else f"flat/{name}.tif"
+    url = ObjectUrl.parse(f"{folder}/{place}")
     store = open_store(StoreSettings())
     try:
-        image = mosaic(camera, frame)
+        image = mosaic(camera, frame) if frame else Image.of(np.clip(shading(camera), 0, 1))
         encoder = Encoder(url.name, Storage(".tif", "uint16", "none"), image.data_window, image)
         encoder.write(image)
         with encoder.finish() as file:
@@ -98,8 +110,8 @@ def put(folder: str, camera: int, frame: int) -> int:
 
 
 def put_all(folder: str, processes: int) -> tuple[int, int]:
-    """All raws; how many were made, and their bytes."""
-    wanted = [(camera, frame) for frame in range(FIRST, FIRST + COUNT) for camera in range(len(CAMERAS))]
+    """All raws and white fields; how many were made, and their bytes."""
+    wanted = [(camera, frame) for frame in (0, *range(FIRST, FIRST + COUNT)) for camera in range(len(CAMERAS))]
     with ProcessPoolExecutor(processes) as pool:
         sizes = list(pool.map(put, [folder] * len(wanted), *zip(*wanted, strict=True), chunksize=8))
     return sum(1 for size in sizes if size), sum(sizes)
