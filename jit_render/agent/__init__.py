@@ -14,7 +14,7 @@ is a *session*, and what a session has been given stays where it is until its fr
 
 All state belongs to one thread, the event loop's, so there are no locks; what takes time (storage, checksums,
 fsync) runs in threads that are handed what they need and change nothing else. The loop never waits for the disk
-but for single small calls (a rename, a symlink, a row).
+but for single small calls (a rename, a symlink, a row, a small object: `jit_render.cache.small`).
 
 Two promises carry the rest. A path is answered only for bytes that are whole and held; a publish is answered only for
 bytes that survive a kill. Everything between (retries, preconditions, who won) may then be repeated by anybody.

@@ -15,7 +15,7 @@ is no staleness to manage, and everything here is about four other things:
   request (health.py), never the end of the agent.
 
 One thread, that of the asyncio loop, owns all state, so there are no locks; every method is called there. Only bytes
-move in other threads.
+move in other threads, those of small objects excepted (small.py).
 
 INVARIANT: a leased digest has an entry, and its file is there, whole.
 """

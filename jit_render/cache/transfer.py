@@ -1,4 +1,5 @@
-"""Bytes from the store to this disk. Everything here runs in worker threads and owns no state of the cache.
+"""Bytes from the store to this disk. Nothing here owns any state of the cache: it runs in worker threads, but for
+`Transfer.at_once`, which the loop calls for a small object.
 
 An object is written under a temporary name, its crc32c taken as the bytes pass, and renamed only when size and
 crc32c are those of the identity that was asked for. There is no fsync: what a lost power supply loses can be fetched
