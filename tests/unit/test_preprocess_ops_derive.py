@@ -161,6 +161,31 @@ def test_cells_count_from_the_display_window_and_odd_edges_average_what_they_hav
     np.testing.assert_allclose(found.pixels, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("rows", [1, 2, 3])
+@pytest.mark.parametrize("top", [0, 1])
+def test_bands_make_no_difference_to_a_proxy(monkeypatch, rows, top):
+    pixels = noise(9, 6, 2)
+    image = Image.of(pixels, y=top).with_pixels(pixels, display_window=Window(0, 0, 9, 9))
+    whole = apply({"kind": "proxy", "levels": 2}, image)
+    bands = lambda height, _: ((at, min(height, at + rows)) for at in range(0, height, rows))  # noqa: E731
+    monkeypatch.setattr("preprocess.operations.proxy.row_bands", bands)
+    assert np.array_equal(apply({"kind": "proxy", "levels": 2}, image).pixels, whole.pixels)
+
+
+def test_statistics_of_many_pixels_leave_out_each_that_is_no_number():
+    values = noise(1, 600_000, 1)
+    values[:, ::7] = np.nan
+    values[:, 1::70_001] = np.inf
+    context = Context()
+    operation_from({"kind": "statistics", "percentiles": [25]}).apply(Image.of(values), context)
+    finite = values[np.isfinite(values)]
+    found = context.records["statistics"]["luma"]
+    assert found["percentiles"]["25"] == pytest.approx(np.percentile(finite, 25), rel=1e-6)
+    assert found["nan"] + found["inf"] == values.size - finite.size
+    histogram = found["histogram"]
+    assert histogram["below"] + sum(histogram["counts"]) + histogram["above"] == finite.size
+
+
 def test_statistics_pass_the_picture_on_and_record_what_it_holds():
     image = picture(30, 20)
     context = Context(frame=1001)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -47,6 +49,15 @@ def test_the_schema_has_a_variant_for_each_kind():
     assert set(variants) == set(kinds())
     assert variants["resize"]["properties"]["filter"]["enum"] == ["box", "triangle", "cubic", "lanczos3"]
     assert variants["resize"]["additionalProperties"] is False
+
+
+def test_the_documentation_lists_each_operation_and_how_it_works():
+    text = (Path(__file__).parents[2] / "docs/PREPROCESS.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| .* \| (yes|no|with `reach`) \|$", text, re.MULTILINE))
+    assert set(rows) == set(registry.BUILT_IN)
+    for kind, said in rows.items():
+        declared = registry.operation_class(kind).tileable
+        assert said == ("with `reach`" if isinstance(declared, property) else "yes" if declared else "no"), kind
 
 
 class Glow(Operation):
