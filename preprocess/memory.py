@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from preprocess.assets import MOST_BYTES
 from preprocess.passes import ROOT, Tree
 from preprocess.source import Layout
 
@@ -49,7 +50,7 @@ def estimate(tree: Tree, layout: Layout, source_bytes: int, *, budget: int) -> E
 def _whole(tree: Tree, layout: Layout, source_bytes: int) -> Estimate:
     frame = _frame_bytes(tree, layout)
     held = len(tree.shared_places() | _barriers(tree)) + len(tree.leaves)
-    working = int(frame * (1 + _copies(tree)))
+    working = int(frame * (1 + _copies(tree))) + _sides(tree, layout)
     return Estimate(_sources(tree, source_bytes), _kept(tree, frame), working + held * frame, _outputs(tree, layout), 0)
 
 
@@ -62,7 +63,8 @@ def _banded(tree: Tree, layout: Layout, source_bytes: int) -> Estimate:
     band = int((rows + 2 * halo) * row * (2 + _copies(tree) + len(tree.shared_places())))
     wholes = [int(frame * (1 + tree.steps[place].operation.copies)) for place in _barriers(tree)]
     wholes += [frame for leaf in tree.leaves if leaf.output.mipmap]
-    return Estimate(_sources(tree, source_bytes), _kept(tree, frame), band + sum(wholes), _outputs(tree, layout), rows)
+    working = band + sum(wholes) + _sides(tree, layout)
+    return Estimate(_sources(tree, source_bytes), _kept(tree, frame), working, _outputs(tree, layout), rows)
 
 
 def _barriers(tree: Tree) -> frozenset[int]:
@@ -79,6 +81,18 @@ def _sources(tree: Tree, source_bytes: int) -> int:
 
 def _kept(tree: Tree, frame: int) -> int:
     return sum((2 * ahead + 1) * frame for ahead in tree.window_places().values())
+
+
+def _sides(tree: Tree, layout: Layout) -> int:
+    """Flat fields, plates and maps stay decoded; each as large as the picture that it is for."""
+    counts, window = channel_counts(tree, layout.channels), layout.data_window
+    each = [
+        window.width * window.height * counts[step.parent] * _FLOAT
+        for step in tree.steps
+        for use in step.operation.assets().values()
+        if use.kind == "image"
+    ]
+    return min(sum(each), max([MOST_BYTES, *each]))
 
 
 def channel_counts(tree: Tree, channels: tuple[str, ...]) -> dict[int, int]:

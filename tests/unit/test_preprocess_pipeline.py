@@ -15,6 +15,7 @@ from preprocess.explaining import Frame, explanation, explanation_lines
 from preprocess.image import Window
 from preprocess.memory import estimate
 from preprocess.names import locate, mapped_name, rules_for
+from preprocess.operations import operation_from
 from preprocess.passes import ROOT, Tree, recipe
 from preprocess.pipeline import rewrite_placeholders
 from preprocess.pipeline_file import parse_pipeline
@@ -144,6 +145,17 @@ def test_a_frame_of_a_hundred_megapixels_is_worked_on_in_bands(shoot: Shoot) -> 
     plan = estimate(tree, layout, 11648 * 8736 * 6, budget=1536 * 1024**2)
     assert 64 <= plan.band_rows < 1000
     assert plan.total < 2_000_000_000
+
+
+def test_a_side_input_counts_as_a_picture(shoot: Shoot) -> None:
+    window = Window(0, 0, 1000, 500)
+    layout = Layout(window, window, ("R", "G", "B"), gives_rows=True, metadata={}, pixel_aspect=1.0)
+    flat = operation_from({"kind": "flat_field", "flat": "file:///flat.exr"})
+    level = operation_from({"kind": "linearise", "curve": "srgb"})
+    with_side, without = (
+        estimate(Tree.of(shoot.pipeline((one,))), layout, 1000, budget=10**9).working for one in (flat, level)
+    )
+    assert with_side - without == 1000 * 500 * 3 * 4
 
 
 def test_an_explanation_fits_eighty_columns(shoot: Shoot) -> None:
