@@ -15,13 +15,11 @@ from jit_render.model.frames import expand
 from jit_render.model.identity import ObjectInfo, ObjectUrl
 from jit_render.store import Store
 from preprocess.image import Image
+from preprocess.memory import SIDES_BYTES
 from preprocess.operations.port import Operation
 from preprocess.passes import Step
 from preprocess.pipeline import rewrite_placeholders
 from preprocess.source import SourceFile, fetch
-
-MOST_BYTES = 512 * 1024**2
-"""Decoded images that are kept; the least recently used one goes."""
 
 Locate = Callable[[str], ObjectUrl]
 """A name of a pipeline as a URL."""
@@ -68,7 +66,7 @@ class Assets:
             with SourceFile(fetch(self._store, info), str(info.url)) as source:
                 self._images[key] = source.whole()
         self._images.move_to_end(key)
-        while len(self._images) > 1 and sum(image.size_bytes for image in self._images.values()) > MOST_BYTES:
+        while len(self._images) > 1 and sum(image.size_bytes for image in self._images.values()) > SIDES_BYTES:
             self._images.popitem(last=False)
         return self._images[key]
 

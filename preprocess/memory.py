@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from preprocess.assets import MOST_BYTES
 from preprocess.passes import ROOT, Tree
 from preprocess.source import Layout
 
@@ -18,6 +17,8 @@ DEFAULT_BUDGET = 1536 * 1024**2
 """Bytes of one process where nobody says: two workers and their agent stay under 4 GB."""
 BAND_BYTES = 48 * 1024**2
 """Of one band with an operation's scratch: large enough that calls cost nothing, small beside a frame."""
+SIDES_BYTES = 512 * 1024**2
+"""Decoded side inputs that are kept; the least recently used one goes."""
 _TYPE_BYTES = {"half": 2, "float": 4, "uint8": 1, "uint10": 2, "uint12": 2, "uint16": 2}
 _FLOAT = 4
 _ROWS = 64  # bands begin at multiples of it: whole rows of tiles of the usual size
@@ -92,7 +93,7 @@ def _sides(tree: Tree, layout: Layout) -> int:
         for use in step.operation.assets().values()
         if use.kind == "image"
     ]
-    return min(sum(each), max([MOST_BYTES, *each]))
+    return min(sum(each), max([SIDES_BYTES, *each]))
 
 
 def channel_counts(tree: Tree, channels: tuple[str, ...]) -> dict[int, int]:
