@@ -9,7 +9,7 @@ DEMO := .demo
 WORKERS ?= 2
 FORCE ?=
 
-.PHONY: demo demo-preprocess test check bench clean
+.PHONY: demo demo-preprocess test check bench bench-deps clean
 
 # Debian's packages, where no Python 3.11 with venv is there and we are allowed to install them.
 define make_venv
@@ -60,7 +60,23 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(or $(JOBS),3) --dist worksteal $(ARGS)
 
 bench: $(VENV)/.test
-	$(BIN)/python -m benchmarks all --quick --json $(DEMO)/bench.json
+	$(BIN)/python -m benchmarks all --quick --compare
+
+# What the comparisons run beside us, from Debian. Their services are not ours to start: none is left running.
+BENCH_PACKAGES := glusterfs-server glusterfs-client rclone nginx-light curl fuse3 iproute2
+bench-deps: $(VENV)/.test
+	@if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "bench-deps needs root on Debian; ask an administrator for: apt-get install $(BENCH_PACKAGES)" >&2; exit 2; \
+	fi
+	@echo "Installing $(BENCH_PACKAGES) ..."
+	@apt-get update -qq
+	@printf '#!/bin/sh\nexit 101\n' > $(VENV)/policy-rc.d && chmod +x $(VENV)/policy-rc.d
+	@if [ -e /usr/sbin/policy-rc.d ]; then \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(BENCH_PACKAGES) >/dev/null; \
+	else \
+		trap 'rm -f /usr/sbin/policy-rc.d' EXIT; cp $(VENV)/policy-rc.d /usr/sbin/policy-rc.d; \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(BENCH_PACKAGES) >/dev/null; \
+	fi
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

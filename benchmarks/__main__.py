@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import machine, results
+from benchmarks import compare, machine, results
 
 NAMES = (
     "resolve",
@@ -26,6 +26,7 @@ NAMES = (
     "prefetch",
     "ingest",
     "preprocess",
+    "farm",
     "simulate",
     "preempt",
 )
@@ -37,6 +38,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("name", choices=[*NAMES, "all"])
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
     parser.add_argument("--quick", action="store_true", help="fewer samples")
+    parser.add_argument("--compare", action="store_true", help="fail where a ratio became worse since the last time")
     asked = parser.parse_args(arguments)
     console = Console()
     measured: dict[str, Any] = {}
@@ -51,7 +53,17 @@ def main(arguments: list[str]) -> int:
     if asked.json:
         results.write(asked.json, measured if asked.name == "all" else measured[asked.name])
         console.print(f"written to {asked.json}")
-    return 0
+    return _compared(console, measured) if asked.compare else 0
+
+
+def _compared(console: Console, measured: dict[str, Any]) -> int:
+    """1 where a ratio worsened by more than a fifth."""
+    worse = compare.compare(measured, machine.describe())
+    for change in worse:
+        console.print(f"worse: {change}", style="bold")
+    if not worse:
+        console.print("no ratio is worse than the last time by more than a fifth")
+    return 1 if worse else 0
 
 
 if __name__ == "__main__":

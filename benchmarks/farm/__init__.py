@@ -17,8 +17,8 @@ links have no limits, and what needs root is left out and said so.
 
 Each system has N hosts render `frames_per_host` frames each of a longer shot, started at the same moment. A host's
 seconds are counted from the copying of the shot (copy-all), or else from its first frame, to its last output being in
-storage; how long programs take to start is told apart (`start_seconds`), as eight hosts' programs start on the two cores
-of one machine. `frames_per_hour` is the sum over the hosts. The form of the result is in `values.py`.
+storage; how long programs take to start is told apart (`start_seconds`), as eight hosts' programs start on the two
+cores of one machine. `frames_per_hour` is the sum over the hosts. The form of the result is in `values.py`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """``python -m benchmarks.farm.inside FOLDER``: the farm itself, from within namespaces of its own.
 
 `outside.py` starts it as the first process of a process namespace, with its own mounts and network, tied to its
-starter by the kernel (PR_SET_PDEATHSIG): whoever of the two dies, and however, all processes of the farm die with it, and
-with the last process go the mounts, hosts and links. What GlusterFS keeps under /var/lib and /run is laid over by
+starter by the kernel (PR_SET_PDEATHSIG): whoever of the two dies, and however, all processes of the farm die with it,
+and with the last process go the mounts, hosts and links. What GlusterFS keeps under /var/lib and /run is laid over by
 folders of the farm. Without root it runs as a plain process, on folders instead of hosts.
 
 Progress goes to standard output, one JSON object a line, the last of which is the result.
@@ -39,7 +39,8 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[0])
     plain = json.loads(sys.stdin.readline())
     wanted = plain.pop("systems")
-    setting = Setting(**{name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()})
+    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
+    setting = Setting(**given)
     network: Network | Unshaped
     if setting.shaped:
         _lay_over(folder)
@@ -105,9 +106,7 @@ def _grid(bench: Bench, network: Network | Unshaped, wanted: list[str]) -> Resul
         except (OSError, RuntimeError, subprocess.SubprocessError) as error:
             skipped[system.name] = f"failed with {hosts} hosts: {error}"
         _clear(bench, system, hosts, rows[number + 1 :])
-    return Result(
-        setting=bench.setting, shot=_weigh(bench), runs=tuple(runs), programs=_programs(), skipped=skipped
-    )
+    return Result(setting=bench.setting, shot=_weigh(bench), runs=tuple(runs), programs=_programs(), skipped=skipped)
 
 
 def _rows(bench: Bench, measured: list[System]) -> Iterator[tuple[System, int]]:

@@ -121,9 +121,7 @@ def _shape(namespace: str, device: str, bits: float) -> None:
 def _counters(namespace: str) -> dict[str, Counted]:
     inside = f"-n {namespace} " if namespace else ""
     links: list[dict[str, Any]] = json.loads(_run(f"ip {inside}-s -j link show"))
-    return {
-        link["ifname"]: Counted(link["stats64"]["rx"]["bytes"], link["stats64"]["tx"]["bytes"]) for link in links
-    }
+    return {link["ifname"]: Counted(link["stats64"]["rx"]["bytes"], link["stats64"]["tx"]["bytes"]) for link in links}
 
 
 def _sum(counted: list[Counted]) -> Counted:

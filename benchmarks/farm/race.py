@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from benchmarks.farm.host import Report
 from benchmarks.farm.links import Counted, Host, Network, Unshaped
@@ -157,7 +157,7 @@ class _Load:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look_on, daemon=True)
 
-    def __enter__(self) -> _Load:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -169,7 +169,7 @@ class _Load:
     def between(self, begin: float, end: float) -> float:
         """Busy share of all cores from `begin` to `end`."""
         inside = [sample for sample in self._samples if begin - _SAMPLE_SECONDS <= sample[0] <= end + _SAMPLE_SECONDS]
-        if len(inside) < 2:  # noqa: PLR2004 - a span has two ends
+        if len(inside) < 2:
             return 0.0
         (_, busy, total), (_, busy_then, total_then) = inside[0], inside[-1]
         return (busy_then - busy) / max(1.0, total_then - total)

@@ -1,7 +1,7 @@
 """The shot of the farm: a few layers of plates, each frame of each layer a file of noise, and one still for all.
 
-The pictures are uncompressed, so that reading them costs bytes and hardly any computing, and the frame that is written is
-a small part of them. Noise is seeded by the file's name: every run of every machine makes the same bytes.
+The pictures are uncompressed, so that reading them costs bytes and hardly any computing, and the frame that is written
+is a small part of them. Noise is seeded by the file's name: every run of every machine makes the same bytes.
 """
 
 from __future__ import annotations
@@ -42,13 +42,16 @@ def make(
 
 
 def script(show: str, out: str, frames: int, layers: int, size: tuple[int, int]) -> str:
-    """The .nk with its files below `show` and its outputs in `out`: every layer merged over the one before, a still on top, cropped small."""
+    """The .nk with its files below `show` and its outputs in `out`.
+
+    Every layer is merged over the one before, a still on top, and the whole cropped small.
+    """
     width, height = size
     span = f"first {FIRST}\n last {FIRST + frames - 1}"
+    plate = f' format "{width} {height} 0 0 {width} {height} 1 plate"'
     parts = [
         "version 13.2 v5",
-        f'Root {{\n inputs 0\n frame {FIRST}\n first_frame {FIRST}\n last_frame {FIRST + frames - 1}\n'
-        f' format "{width} {height} 0 0 {width} {height} 1 plate"\n}}',
+        f"Root {{\n inputs 0\n frame {FIRST}\n first_frame {FIRST}\n last_frame {FIRST + frames - 1}\n{plate}\n}}",
     ]
     for layer in range(layers):
         pattern = f"{show}/plates/layer{layer}/layer{layer}.%04d.exr"

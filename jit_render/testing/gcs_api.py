@@ -245,7 +245,7 @@ def _multipart(content_type: str, body: bytes) -> tuple[dict[str, Any], bytes, s
     if len(parts) != 4 or not parts[3].startswith(b"--"):
         raise ApiError(400, "badContent", "Malformed multipart body.")
     described = parts[1].removeprefix(b"\r\n").partition(b"\r\n\r\n")[2]
-    media_head, _, content = parts[2].removeprefix(b"\r\n").partition(b"\r\n\r\n")
+    media_head, _, content = parts[2].partition(b"\r\n\r\n")  # a part may have no headers at all
     media_type = re.search(rb"content-type:\s*([^\r\n]+)", media_head, re.IGNORECASE)
     return _parsed(described), content.removesuffix(b"\r\n"), media_type[1].decode() if media_type else ""
 

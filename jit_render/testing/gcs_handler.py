@@ -59,6 +59,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         self._left = self._length = int(self.headers.get("Content-Length") or 0)
+        self._is_chunked = self.headers.get("Transfer-Encoding", "").lower() == "chunked"
         self._ahead = b""
         self._fault: Fault | None = None
         try:
@@ -222,6 +223,8 @@ class Handler(BaseHTTPRequestHandler):
         if self._ahead:
             data, self._ahead = self._ahead, b""
             return data
+        if not self._left and self._is_chunked:
+            self._next_chunk()
         if not self._left:
             return b""
         data = self.rfile.read1(min(self._left, PIECE_BYTES))
@@ -230,6 +233,20 @@ class Handler(BaseHTTPRequestHandler):
         self._left -= len(data)
         self.fake.pace(len(data))
         return data
+
+    def _next_chunk(self) -> None:
+        """Read the size of the next chunk of a body whose length was not told (RFC 9112, 7.1)."""
+        line = self.rfile.readline(64)
+        if line == b"\r\n":  # ends the chunk before
+            line = self.rfile.readline(64)
+        try:
+            self._left = int(line.split(b";")[0], 16)
+        except ValueError:
+            raise Hangup from None
+        if not self._left:
+            self._is_chunked = False
+            while self.rfile.readline(1024).strip():
+                pass
 
     def _drain(self) -> None:
         """Read what is left of a body, so that the connection can go on; a long rest is not worth it."""

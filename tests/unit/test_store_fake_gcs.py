@@ -261,3 +261,16 @@ def test_the_metadata_server_hangs_until_the_notice():
         metadata.preempt()
         assert hanging.result(10)[2] == b"TRUE"
         assert ask(metadata.url, "GET", "/computeMetadata/v1/nothing", **flavour)[0] == 404
+
+
+def test_a_body_may_come_in_chunks_and_its_parts_without_headers(gcs: FakeGcs):
+    pixels = b"pixels" * 1000
+    head = b'--mark\r\nContent-Type: application/json\r\n\r\n{"name": "a.exr"}\r\n--mark\r\n\r\n'
+    connection = http.client.HTTPConnection(urlsplit(gcs.url).netloc)
+    body = iter([head, pixels, b"\r\n--mark--\r\n"])
+    headers = {"Content-Type": "multipart/related; boundary=mark"}
+    target = "/upload/storage/v1/b/show/o?uploadType=multipart"
+    connection.request("POST", target, body=body, headers=headers, encode_chunked=True)
+    shown = json.loads(connection.getresponse().read())
+    connection.close()
+    assert (shown["name"], shown["size"]) == ("a.exr", str(len(pixels)))

@@ -81,7 +81,9 @@ class JitFacts:
 class Prepared(Protocol):
     """One run, ready to start."""
 
-    tasks: Mapping[int, Task]
+    @property
+    def tasks(self) -> Mapping[int, Task]:
+        """Of each host, by its index."""
 
     def outputs(self, frames: Sequence[int]) -> Mapping[int, bytes]:
         """The frames as they are in storage. Raises where one is not there."""
