@@ -19,9 +19,10 @@ def show(document: dict[str, Any]) -> Group:
 
 
 def _runs(result: Result) -> Table:
-    shown = Table("system", title="farm")
+    shown = Table(title="farm", padding=0)
+    shown.add_column("system", no_wrap=True)
     for name in ("hosts", "frames/h", "a host", "wait s", "filer MB", "store MB", "CPU s", "disk MB"):
-        shown.add_column(name, justify="right")
+        shown.add_column(name, justify="right", no_wrap=True)
     for hosts in result.setting.hosts:
         for run in (run for run in result.runs if run.hosts == hosts):
             shown.add_row(*_row(run))

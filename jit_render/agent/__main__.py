@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 SHUTDOWN = "sudo --non-interactive shutdown -h now"
 
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run an agent until it ends; its exit code.
 

@@ -17,11 +17,7 @@ MAP = PathMap(
         PathRule(prefix="/x", target="gs://x"),
     )
 )
-PREFIXES = [
-    [prefix.replace("\\", "/").lower() if prefix[0] != "/" else prefix, prefix[0] != "/", rule.mode]
-    for rule in MAP.rules
-    for prefix in rule.prefix
-]
+PREFIXES = [list(entry) for entry in MAP.spellings()]  # as the agent's hello gives them
 PIECES = [
     "/mnt/show",
     "/mnt",
@@ -45,6 +41,7 @@ PIECES = [
 
 
 @given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=8).map("".join))
+@example("\\\\filer/Show")
 @example("/mnt/show/out/../a")
 @example("/mnt/other/../show/a")
 @example("/../mnt/show/a")

@@ -69,8 +69,9 @@ class Rclone(_Mounted):
     program = "rclone"
 
     def command(self, mount: Path, cache: Path) -> list[str]:
-        # Without --vfs-write-back 0s a finished frame would wait five seconds before its upload.
-        options = ["--vfs-cache-mode", "full", "--vfs-write-back", "0s", "--cache-dir", str(cache)]
+        # A finished frame waits that long for its upload; five seconds if nothing is said. At once, rclone's upload
+        # would lose a file that is renamed when it is whole, as renderers do.
+        options = ["--vfs-cache-mode", "full", "--vfs-write-back", "1s", "--cache-dir", str(cache)]
         return ["rclone", "mount", *options, f":gcs:{BUCKET}", str(mount)]
 
 
