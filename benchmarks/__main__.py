@@ -35,12 +35,18 @@ NAMES = (
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=[*NAMES, "all"])
+    parser.add_argument("name", choices=[*NAMES, "all", "report"])
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
     parser.add_argument("--quick", action="store_true", help="fewer samples")
     parser.add_argument("--compare", action="store_true", help="fail where a ratio became worse since the last time")
+    parser.add_argument("--out", type=Path, metavar="DIR", default=results.FOLDER / "report", help="of report")
     asked = parser.parse_args(arguments)
     console = Console()
+    if asked.name == "report":
+        from benchmarks import report
+
+        console.print(f"written to {report.write(report.gather(), asked.out)}")
+        return 0
     measured: dict[str, Any] = {}
     for name in NAMES if asked.name == "all" else [asked.name]:
         module = importlib.import_module(f"benchmarks.{name.replace('-', '_')}")

@@ -69,12 +69,13 @@ def _measured(several: Run) -> float:
 def _predicted(farm: Result, system: str, several: Run, extra: float) -> float:
     """Mean seconds of one host. All begin at once, and each renders its own frames in one go."""
     setting, shot = farm.setting, farm.shot
+    still = shot.frame_bytes / (setting.layers + 1)  # all files of the farm's shot are of one size
     line = setting.host_bits_per_second / 8
     load = Load(
         frames=several.frames,
         compute_seconds=setting.compute_seconds,
-        frame_bytes=shot.frame_bytes,
-        shared_bytes=0.0,
+        frame_bytes=shot.frame_bytes - still,
+        shared_bytes=still,
         show_bytes=shot.size_bytes,
         output_bytes=shot.output_bytes,
         spread=0.0,

@@ -5,37 +5,19 @@ What stands in it comes from scripts, paths and machines, so everything is escap
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
 from pathlib import Path
 
 from jit_render.cost.bill import PARTS, usd
 from jit_render.farm.plan_diff import PlanDiff
-from jit_render.report.charts import CSS, Axis, Bar, Chart, Line, bars, lines, rows
+from jit_render.report.charts import Axis, Bar, Chart, Line, bars, lines, rows
 from jit_render.report.cost import NAMES, assumptions, hours, otherwise
+from jit_render.report.document import document, grid
 from jit_render.report.page_data import PageData
 from jit_render.report.words import count, duration, moment, share, size
 
 MOST_BARS = 96  # on one chart; of longer jobs neighbours are averaged
-_STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto; padding: 1rem;
-  max-width: 46rem; overflow-wrap: anywhere; }
-h1 { font-size: 1.4rem; margin: 0 0 .25rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .5rem; margin: 1rem 0; }
-.facts div { border: 1px solid #ccc; border-radius: 6px; padding: .5rem .7rem; }
-.facts b { display: block; font-size: 1.2rem; } .facts span, .quiet { color: #555; font-size: .875rem; }
-table { border-collapse: collapse; width: 100%; font-size: .875rem; }
-th, td { text-align: left; padding: .25rem .5rem .25rem 0; border-bottom: 1px solid #ddd;
-  vertical-align: top; min-width: 2.2rem; }
-td:first-child { min-width: 5.5rem; } td.n:first-child { min-width: 2.2rem; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.alarm { border-left: 4px solid #b00020; padding-left: .7rem; }
-@media (max-width: 430px) { table { font-size: .8rem; } th, td { padding-right: .35rem; } ul { padding-left: 1.2rem; } }
-@media print { body { max-width: none; padding: 0; font-size: 11pt; color: #000; } section { break-inside: avoid; }
-  @page { margin: 15mm; } svg.chart { max-width: 11cm; } }
-"""
 
 
 def page(data: PageData) -> str:
@@ -43,13 +25,7 @@ def page(data: PageData) -> str:
     title = f"{data.cost.spec.id}: {data.status.state}"
     sections = [_head(data), _progress(data), _times(data), _cost(data), _cache(data), _slowest(data)]
     sections += [_plan(data), _failures(data), _foot(data)]
-    body = "\n".join(f"<section>{text}</section>" for text in sections)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{escape(title)}</title><style>{_STYLE}{CSS}</style></head>\n<body>\n{body}\n</body></html>\n"
-    )
+    return document(title, sections)
 
 
 def write_page(data: PageData, path: Path) -> None:
@@ -125,7 +101,7 @@ def _cost(data: PageData) -> str:
         [*row, hours(seconds[part] / 3600) if part in seconds else ""]
         for row, part in zip(told_parts, shown, strict=True)
     ]
-    table = _table(("part", "cost", "share", "machine time"), timed, numbers=(1, 2, 3))
+    table = grid(("part", "cost", "share", "machine time"), timed, numbers=(1, 2, 3))
     more = [*otherwise(data.cost), *_expected(data)]
     told = "".join(f"<li>{escape(text)}</li>" for text in more)
     small = "".join(f"<li>{escape(text)}</li>" for text in assumptions(data.cost))
@@ -167,7 +143,7 @@ def _slowest(data: PageData) -> str:
         for one in data.slowest
     ]
     heads = ("frame", "time (s)", "wait (s)", "inputs", "cost", "host")
-    return "<h2>Slowest frames</h2>" + _table(heads, slow, numbers=(0, 1, 2, 3, 4))
+    return "<h2>Slowest frames</h2>" + grid(heads, slow, numbers=(0, 1, 2, 3, 4))
 
 
 def _plan(data: PageData) -> str:
@@ -188,7 +164,7 @@ def _differences(plan: PlanDiff) -> str:
         for one in plan.nodes
         if not one.is_exact
     ]
-    return _table(("node", "files", "not read", "not planned"), found, numbers=(2, 3))
+    return grid(("node", "files", "not read", "not planned"), found, numbers=(2, 3))
 
 
 def _failures(data: PageData) -> str:
@@ -198,7 +174,7 @@ def _failures(data: PageData) -> str:
     chart = Chart("Attempts that failed", Axis("attempts"), Axis("class of failure"))
     told = [[kind.replace("_", " "), str(number), message] for kind, number, message in data.failures]
     lost = f"<p>{count(data.status.frames_lost, 'frame')} begun and lost.</p>"
-    table = _table(("class", "attempts", "one of them said"), told, numbers=(1,))
+    table = grid(("class", "attempts", "one of them said"), told, numbers=(1,))
     return f'<h2>Failures</h2><div class="alarm">{rows(chart, given)}{table}{lost}</div>'
 
 
@@ -207,12 +183,3 @@ def _foot(data: PageData) -> str:
     text = f"Made {moment(data.made)} from {data.status.home}; prices of {prices.region} as of {prices.as_of}."
     again = f"jit-render report {data.cost.spec.id}"
     return f'<p class="quiet">{escape(text)} Again: <code>{escape(again)}</code></p>'
-
-
-def _table(heads: Sequence[str], body: Iterable[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
-    def line(cells: Sequence[str], tag: str) -> str:
-        marks = [' class="n"' if at in numbers else "" for at in range(len(cells))]
-        row = "".join(f"<{tag}{mark}>{escape(cell)}</{tag}>" for cell, mark in zip(cells, marks, strict=True))
-        return f"<tr>{row}</tr>"
-
-    return f"<table><thead>{line(heads, 'th')}</thead><tbody>{''.join(line(row, 'td') for row in body)}</tbody></table>"

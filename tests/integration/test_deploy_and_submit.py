@@ -73,6 +73,9 @@ def test_up_a_shot_on_batch_down_and_nothing_is_left_over(
     waited = house.run("jit-render", "wait", "latest", "--json")
     assert waited.returncode == 0, waited.stdout + waited.stderr
     assert json.loads(waited.stdout)["frames_done"] == FRAMES
+    bill = house.run("jit-render", "cost", "latest", "--json")
+    assert bill.returncode == 0, bill.stderr
+    assert "n2d-standard-8" in bill.stdout
 
     opened = Cloud(Settings.model_validate(tomllib.loads((house.root / "jit-render.toml").read_text())))
     assert [item.kind for item in leftovers(opened)] == ["template"]

@@ -1,0 +1,59 @@
+"""What preemption costs, measured in small and simulated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.report.page import Found, Section, not_run, origin
+from jit_render.report.charts import Axis, Chart, Line, lines
+from jit_render.report.document import grid
+
+_TITLE = "What Spot costs"
+
+
+def spot(found: Found) -> Section:
+    result = found.get("preempt")
+    if result is None:
+        return not_run(_TITLE, "preempt")
+    laws = dict.fromkeys(row["law"] for row in result["simulated"])
+    charts = {f"preempt-{law}": _wasted(law, [row for row in result["simulated"] if row["law"] == law]) for law in laws}
+    words = (
+        "Simulated: work of the nodes beyond the same job without preemption, 50 nodes and 2,000 frames of 300 s, by "
+        "what share is taken a day; the bound is half a frame, a boot and a start for each. Measured in small: below, "
+        "with a day compressed to seconds."
+    )
+    return Section(_TITLE, words, charts, _measured(result["measured"]) + origin(result, "preempt"))
+
+
+def _wasted(law: str, told: list[dict[str, Any]]) -> str:
+    chart = Chart(f"Wasted work, {law} lives", Axis("preempted a day", "%"), Axis("of the work", "%"))
+    given = []
+    for chunk in dict.fromkeys(row["chunk"] for row in told):
+        own = [row for row in told if row["chunk"] == chunk]
+        label = "chunk auto" if chunk == "auto" else f"chunk {chunk}"
+        given.append(_line(label, own, "wasted"))
+    given.append(_line("bound", [row for row in told if row["chunk"] == "auto"], "bound"))
+    return lines(chart, given)
+
+
+def _line(name: str, told: list[dict[str, Any]], figure: str) -> Line:
+    points = tuple((100 * row["per_day"], 100 * row[figure]["mean"]) for row in told)
+    return Line(name, points)
+
+
+def _measured(told: list[dict[str, Any]]) -> str:
+    body = [
+        (
+            row["law"],
+            f"{100 * row['per_day']:.0f} %",
+            row["label"],
+            str(row["preemptions"]),
+            f"{row['wall_seconds']:.1f}",
+            f"{100 * row['overhead']:.0f} %",
+            f"{100 * row['bound']:.0f} %",
+            str(row["frames_lost"]),
+        )
+        for row in told
+    ]
+    heads = ("law", "a day", "chunk", "taken", "wall s", "overhead", "bound", "lost")
+    return grid(heads, body, numbers=(1, 2, 3, 4, 5, 6, 7))

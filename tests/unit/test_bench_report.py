@@ -1,0 +1,117 @@
+"""The page of the benchmarks: whatever was measured, said with its origin; nothing fetched, everything escaped."""
+
+from __future__ import annotations
+
+import csv
+import json
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from benchmarks.report import gather, write
+from benchmarks.results import keep
+
+MACHINE = {"cpu": "EPYC <b>", "cores": 2, "python": "3.11", "date": "2026-11-21T06:00:00+00:00", "load": 0.5}
+
+
+def share(mean):
+    return {"mean": mean, "low": mean - 0.01, "high": mean + 0.01}
+
+
+def grown(system, nodes):
+    return {
+        "system": system,
+        "nodes": nodes,
+        "frames_per_hour": share(10.0 * nodes),
+        "usd_per_frame": share(0.1),
+        "usd_by_part": {"compute": 0.08, "filer": 0.02},
+    }
+
+
+SHOT = {
+    "headline": {
+        "shot": "light <field>",
+        "before_nodes": 62,
+        "after_nodes": 236,
+        "instances_more": 4.7,
+        "instances_are_limited_by_quota": True,
+        "cost_less": {"than one filer": share(0.31)},
+        "faster": {"the farm": share(3.0)},
+        "lost_to_preemption": share(0.02),
+    },
+    "growth": [grown(system, nodes) for system in ("gluster", "jit") for nodes in (10, 100)],
+    "sensitivity": [
+        {
+            "name": "boot of a node",
+            "unit": "s",
+            "source": "assumed",
+            "low": 45,
+            "high": 180,
+            "saving": 0.3,
+            "saving_at_low": 0.28,
+            "saving_at_high": 0.35,
+        }
+    ],
+}
+RUN = {"system": "gluster", "hosts": 4, "measured": 10.0, "predicted": 11.0, "off": 0.1, "is_judged": True}
+SIMULATED = {
+    "source": {"cost_less": 0.4, "faster": 0.3, "instances_more": 2.8, "preempted_a_day": 0.15},
+    "seeds": 3,
+    "prices": {"region": "us-central1", "as_of": "2026-07-30"},
+    "shots": {"light <field>": SHOT},
+    "choices": [
+        {"mb_per_second": 1.0, "nodes": 10, "usd_per_frame": {"gluster": 0.2, "jit": 0.1}, "best": "jit"},
+        {"mb_per_second": 1.0, "nodes": 300, "usd_per_frame": {"gluster": 0.1, "jit": 0.2}, "best": "gluster"},
+    ],
+    "rapid_cache_pays_from_reads": 1.9,
+    "validation": {"within": 0.15, "runs": [RUN], "worst": 0.1, "met": True},
+}
+
+
+@pytest.fixture
+def results(tmp_path):
+    def put(name, result, *, quick=True):
+        keep({"benchmark": name, "quick": quick, **result, "machine": MACHINE}, tmp_path / "bench")
+
+    put("simulate", SIMULATED)
+    put("fetch", {"ratios": {"large_to_curl": 1.38}, "targets": {"large_to_curl": 0.9}, "met": {"large_to_curl": True}})
+    put("warm", {"ratios": {"large": 1.2}, "targets": {"large": 1.01}, "met": {"large": False}}, quick=False)
+    return gather(tmp_path / "bench")
+
+
+def test_the_page_says_what_was_met_missed_and_not_run(results, tmp_path):
+    text = write(results, tmp_path / "out").read_text()
+    assert "31 (30 to 32) %" in text
+    assert "at least 470 %" in text
+    assert "1 of 2 targets were missed" in text
+    assert "Not measured here. Run: python -m benchmarks farm." in text
+    assert "not measured: python -m benchmarks resolve" in text
+    assert "gluster 50 %" in text
+    assert "a quick run of 2026-11-21" in text
+
+
+def test_nothing_is_fetched_and_everything_is_escaped(results, tmp_path):
+    text = write(results, tmp_path / "out").read_text()
+    assert "<b>" not in text
+    assert "light <field>" not in text
+    assert not any(mark in text for mark in ("<script", "http://", "https://", "url("))
+
+
+def test_charts_and_numbers_stand_beside_the_page(results, tmp_path):
+    out = tmp_path / "out"
+    write(results, out)
+    charts = sorted(out.glob("*.svg"))
+    assert charts
+    for chart in charts:
+        assert ET.parse(chart).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+    rows = list(csv.DictReader((out / "results.csv").open()))
+    assert {"benchmark": "warm", "quick": "False", "figure": "ratios/large", "value": "1.2"}.items() <= next(
+        row for row in rows if row["benchmark"] == "warm"
+    ).items()
+    assert set(json.loads((out / "results.json").read_text())) == {"simulate", "fetch", "warm"}
+
+
+def test_a_full_run_stands_before_a_quick_one(tmp_path):
+    for quick in (False, True):
+        keep({"benchmark": "warm", "quick": quick, "machine": MACHINE}, tmp_path)
+    assert gather(tmp_path)["warm"]["quick"] is False
