@@ -62,18 +62,20 @@ def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
 class Looking(Heard):
     """Looks at the turn whenever an output is there."""
 
-    path = Path()
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.seen: list[bool] = []
 
     def written(self, written: Written) -> None:
         super().written(written)
-        self.seen = [*getattr(self, "seen", []), is_taken(self.path)]
+        self.seen.append(is_taken(self.path))  # from several threads at once
 
 
 @pytest.mark.parametrize(("budget", "wanted"), [(1, True), (10**9, False)])
 def test_only_frames_beyond_the_budget_take_the_turn(tmp_path: Path, budget: int, wanted: bool) -> None:
     shoot = Shoot(tmp_path, frames=2)
-    heard = Looking()
-    heard.path = tmp_path / "turn"
+    heard = Looking(tmp_path / "turn")
     shoot.make(shoot.pipeline((Column(),)), heard=heard, turns=heard.path, budget_bytes=budget)
     assert heard.seen == [wanted] * 4  # until the last byte of it is in the bucket
     assert not is_taken(heard.path)
