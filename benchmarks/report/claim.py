@@ -46,7 +46,11 @@ def _of_shot(headline: dict[str, Any], source: dict[str, float], found: Found) -
 def _measured(found: Found) -> list[tuple[str, str, str]]:
     ratios = found.get("farm", {}).get("ratios", {})
     return [
-        (f"frames an hour, measured, {name.rpartition('_')[2]} hosts, to GlusterFS", "", f"{value:.2f} times")
+        (
+            f"frames an hour, measured, {name.rpartition('_')[2]} hosts, jit prefetched or warm to GlusterFS",
+            "",
+            f"{value:.2f} times",
+        )
         for name, value in ratios.items()
     ]
 

@@ -75,7 +75,7 @@ def _time(result: Result) -> str:
 
 
 def _table(result: Result) -> str:
-    heads = ("system", "hosts", "frames/h", "wait s", "CPU s", "disk MB")
+    heads = ("system", "hosts", "frames/h", "wait s", "CPU s")
     rows = [
         (
             run.system + ("" if run.frames_equal else " (frames differ)"),
@@ -83,11 +83,10 @@ def _table(result: Result) -> str:
             f"{run.frames_per_hour:,.0f}",
             f"{run.wait_seconds:.1f}",
             f"{run.cpu_seconds:.1f}",
-            f"{run.peak_disk_bytes / 1e6:.0f}",
         )
         for run in result.runs
     ]
-    return grid(heads, rows, numbers=(1, 2, 3, 4, 5))
+    return grid(heads, rows, numbers=(1, 2, 3, 4))
 
 
 def _left_out(result: Result) -> str:
