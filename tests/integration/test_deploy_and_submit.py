@@ -18,7 +18,7 @@ from gcp_deploy.batch.service import BatchService
 from gcp_deploy.inventory import kept, leftovers
 from jit_render.model.clock import SystemClock
 from jit_render.model.settings import GcpSettings, Settings
-from jit_render.testing.fake_batch import FakeBatch
+from jit_render.testing.fake_batch import FakeBatch, Preemption
 from jit_render.testing.fake_cloud import FakeCloud
 from jit_render.testing.fake_gcs import FakeGcs
 
@@ -40,7 +40,7 @@ def gcs(cloud: FakeCloud) -> FakeGcs:
 
 @pytest.fixture
 def batch(tmp_path: Path) -> Iterator[FakeBatch]:
-    with FakeBatch(tmp_path / "batch", places=PLACES, nodes=2) as server:
+    with FakeBatch(tmp_path / "batch", places=PLACES, nodes=4, preemption=Preemption(0.3, seed=3)) as server:
         yield server
 
 
