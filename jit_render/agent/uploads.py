@@ -50,6 +50,8 @@ class _Pending:
     running: bool = False
     summed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set, too, when it could not be and the entry is gone."""
+    is_handed_over: bool = False
+    """It is in the bucket, and its files are about to go from the spool: nobody may be led to them any more."""
 
 
 class Uploads:
@@ -105,7 +107,7 @@ class Uploads:
         """The newest file of this job on its way to `url`."""
         for pending in reversed(self._pending.values()):
             for file in pending.entry.files:
-                if file.url == url and pending.entry.attempt.job == job:
+                if file.url == url and pending.entry.attempt.job == job and not pending.is_handed_over:
                     return file
         return None
 
@@ -241,6 +243,7 @@ class Uploads:
     async def _finish(self, pending: _Pending, stored: list[ObjectInfo]) -> None:
         entry = pending.entry
         attempt = self._ledger.of(entry.attempt)
+        pending.is_handed_over = True
         for file, info in zip(entry.files, stored, strict=True):
             if is_same(info, file):
                 attempt.tally.bytes_uploaded += file.size_bytes

@@ -14,6 +14,7 @@ import asyncio
 import itertools
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -354,3 +355,27 @@ def test_what_failed_once(number):
 
 def test_soak():
     soak(AgentMachine)
+
+
+def test_nobody_is_led_into_the_spool_while_it_lets_go_of_a_file():
+    machine, client, may_go = AgentMachine(), ("job-1", 1), threading.Event()
+    machine.begin()
+    spool, stopped = machine.node.spool, threading.Event()
+    remove = spool.remove
+
+    def slow_remove(entry):
+        stopped.set()
+        may_go.wait()
+        remove(entry)
+
+    spool.remove = slow_remove
+    machine.begin_frame(client=client, frame=1)
+    machine.publish(client=client, size=90)
+    machine.do(asyncio.to_thread(stopped.wait))
+    machine.begin_frame(client=client, frame=1)
+    machine.disconnect(client=client)
+    reply = machine.do(machine.ask(client, "resolve", name="/out/job-1.0001.txt", write=""))
+    may_go.set()
+    machine.drain()
+    assert Path(reply["answer"]["path"]).read_bytes() in machine.published["job-1", 1]
+    machine.teardown()
