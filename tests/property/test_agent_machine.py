@@ -55,7 +55,11 @@ class Bucket(GatedStore):
 
 
 class AgentMachine(RuleBasedStateMachine):
-    """`versions`: every content a name ever had. `pinned`: what a job's first answer for a name was."""
+    """`versions`: every content a name ever had. `pinned`: what a job's first answer for a name was.
+
+    `may_be_pinned`: what was live when a look failed or was given up. It may have been pinned, and a crash may have
+    lost that pin, for nobody was given its bytes.
+    """
 
     def __init__(self):
         super().__init__()
@@ -66,6 +70,7 @@ class AgentMachine(RuleBasedStateMachine):
         self.numbers = itertools.count(1)
         self.versions = {}
         self.pinned = {}
+        self.may_be_pinned = {}
         self.held = {}
         self.open_frames = {}
         self.write_leases = {}
@@ -145,35 +150,28 @@ class AgentMachine(RuleBasedStateMachine):
         write = "W" if in_frame and client in self.open_frames else ""
         live = self.versions.get(name, [None])[-1]
         reply = self.do(self.ask(client, "resolve", name=f"/show/{name}", write=write))
+        key = (client[0], name)
+        seen = self.may_be_pinned.setdefault(key, [])
+        if live is not None:
+            seen.append(live)
         if reply == "parked":
             return
         answer = reply["answer"]
-        pinned = self.pinned.get((client[0], name))
         if answer["state"] == "absent":
             now = self.clock.monotonic()
-            assert pinned is None
+            assert key not in self.pinned
             if live is None:
-                self.absent_until[client[0], name] = max(
-                    now + NEGATIVE_SECONDS, self.absent_until.get((client[0], name), 0.0)
-                )
+                self.absent_until[key] = max(now + NEGATIVE_SECONDS, self.absent_until.get(key, 0.0))
             else:
-                assert now < self.absent_until[client[0], name]
+                assert now < self.absent_until[key]
+                seen.pop()
         elif answer["state"] == "failed":
             assert answer["kind"] in PASSING, answer
-            if live is not None:
-                self.maybe_pinned(client[0], name, live)
         else:
             data = Path(answer["path"]).read_bytes()
-            self.maybe_pinned(client[0], name, live)
-            assert data in self.pinned[client[0], name]
-            self.pinned[client[0], name] = {data}
+            assert data == self.pinned.setdefault(key, data)
+            assert data in seen
             self.held.setdefault((client, write), {})[answer["path"]] = data
-
-    def maybe_pinned(self, job, name, live):
-        """A look that failed afterwards may have pinned what was live then, or an earlier one did."""
-        known = self.pinned.setdefault((job, name), set())
-        if len(known) != 1 or not known:
-            known.add(live)
 
     @rule(client=CLIENTS, frame=FRAMES)
     def begin_frame(self, client, frame):
