@@ -79,7 +79,7 @@ class Resolver:
             if path is None:
                 return None
             asker.scope.leased(info, hit=True)
-            return answers.local(name, self._link(asker.job, located, path), located.url, leased=True)
+            return answers.local(name, _link(asker.job, located, path), located.url, leased=True)
         except (JitRenderError, OSError) as error:
             return answers.failed(name, error)
 
@@ -159,13 +159,6 @@ class Resolver:
         finally:
             self._prefetching.discard(key)
 
-    @staticmethod
-    def _link(job: Job, located: Located, path: Path) -> Path:
-        """The object's place, linked to `path`. A link that is right is left: that saves a frame's second look."""
-        if not is_link_to(located.place, path):
-            job.view.link_at(located.place, located.url, path)
-        return located.place
-
     def _known(self, asker: Asker, url: ObjectUrl) -> ObjectInfo | None:
         """The version this scope, or this job, has settled on."""
         info = asker.scope.inputs.get(url)
@@ -193,7 +186,7 @@ class Resolver:
                 asker.scope.inputs.pop(url, None)
                 continue
             break
-        return answers.local(name, self._link(job, located, path), url, leased=True)
+        return answers.local(name, _link(job, located, path), url, leased=True)
 
     async def look(self, job: Job, url: ObjectUrl) -> ObjectInfo:
         """The planned version, or the live one, which becomes this job's.
@@ -279,7 +272,7 @@ class Resolver:
             make_folder(place.parent)
             return answers.local(name, place, url, leased=False)
         # While somebody writes at the place it must not become a link: they would write through it.
-        shown = path if self._outputs.holder(job, url) is not None else self._link(job, located, path)
+        shown = path if self._outputs.holder(job, url) is not None else _link(job, located, path)
         return answers.local(name, shown, url, leased=True)
 
     async def _is_left_whole(self, job: Job, url: ObjectUrl, place: Path) -> bool:
@@ -290,3 +283,9 @@ class Resolver:
         if whole is False:
             remove_incomplete(place)
         return bool(whole)
+
+
+def _link(job: Job, located: Located, path: Path) -> Path:
+    """The object's place, linked to `path`."""
+    job.view.link_at(located.place, located.url, path)
+    return located.place

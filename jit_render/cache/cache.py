@@ -155,7 +155,7 @@ class NodeCache:
     async def acquire(self, holder: str, info: ObjectInfo, priority: Priority = Priority.DEMAND) -> Acquired:
         """Bring the object here if it is not, and lease it for `holder` until `release`; ``""`` leases nothing.
 
-        Raises StoreError, CacheTooSmall, DiskFull, DiskFailing, HostilePath; PrefetchSkipped for a prefetch that
+        Raises StoreError, CacheTooSmall, DiskFull, DiskFailing; PrefetchSkipped for a prefetch that
         would be in the way.
 
         What a job has pinned, and the row of what was fetched for it, are on the disk before the bytes are handed out:
@@ -296,16 +296,15 @@ class NodeCache:
         entry = self._index.get(digest)
         if entry is None or entry.boot != self._boot:
             return None
-        path = self._layout.object_path(digest, entry.name)
-        if files.size_of(path) != entry.size_bytes:
+        if entry.path is None:
+            entry.path = Path(self._layout.object_path(digest, entry.name))
+        if files.size_of(str(entry.path)) != entry.size_bytes:
             _log.warning("cache %s: %s was removed or changed by somebody else", self._layout.root, entry)
             self._discard(entry)
             return None
         self._leases.add(holder, digest, entry.size_bytes)
         self._index.touch(entry)
         self._space.unread.pop(digest, None)
-        if entry.path is None:
-            entry.path = Path(path)
         return entry.path
 
     def _agrees(self, digest: str, info: ObjectInfo) -> bool:

@@ -14,7 +14,7 @@ from jit_render.cache.eviction import Space
 from jit_render.cache.fetch import Flight, Landing
 from jit_render.cache.health import OUT_OF_DESCRIPTORS, OUT_OF_ROOM, DiskHealth
 from jit_render.cache.index import Entry, Index
-from jit_render.cache.layout import NAME_ERRORS, Layout, name_refused
+from jit_render.cache.layout import Layout
 from jit_render.cache.small import SmallFetches
 from jit_render.cache.transfer import PARTS_FROM_BYTES, Gate, Transfer, is_intact
 from jit_render.cache.values import say_bytes
@@ -70,7 +70,7 @@ class Carrier:
         return entry.size_bytes == info.size_bytes and info.crc32c in {None, entry.crc32c}
 
     async def carry(self, flight: Flight) -> Landing:
-        """Bring the object of `flight` here. Raises StoreError, DiskFull, DiskFailing, HostilePath, PrefetchSkipped."""
+        """Bring the object of `flight` here. Raises StoreError, DiskFull, DiskFailing, PrefetchSkipped."""
         info = flight.info
         final = self._layout.object_path(flight.digest, info.url.name)
         entry = self._index.get(flight.digest)
@@ -124,8 +124,6 @@ class Carrier:
                     raise
                 _log.warning("%s (fetch %d of %d)", error, wrong, FRESH_FETCHES)
             except OSError as error:
-                if error.errno in NAME_ERRORS:
-                    raise name_refused(str(flight.info.id), error) from error
                 if error.errno in OUT_OF_DESCRIPTORS:
                     raise  # that is this process's trouble, and no sign of a sick disk
                 if error.errno not in OUT_OF_ROOM:

@@ -38,7 +38,7 @@ PREFETCH_SHARE = 0.25
 """Of the limit: what prefetches nobody has asked for yet may hold; no more is pushed out for them."""
 SLICE_ENTRIES = 128
 SPARE_INODES = 1024
-INODES_PER_OBJECT = 2
+INODES_PER_OBJECT = 2  # its own and its link's
 LOOK_EVERY = 64
 PLENTY_BYTES = 1 << 30  # more than is needed: then the disk is looked at after so many objects only
 _log = logging.getLogger(__name__)
@@ -145,7 +145,7 @@ class Space:
     async def free_disk(self, size_bytes: int, inodes: int = 0) -> None:
         """Evict at least so much, a little more for the next, and wait until the blocks are free."""
         floor = int((1 - STOP_AT) * self._limits.limit_bytes)
-        goal, count = max(size_bytes, min(floor, 4 * size_bytes)), -(-inodes // INODES_PER_OBJECT)
+        goal, count = max(size_bytes, min(floor, 4 * size_bytes)), inodes  # an object without links frees one
         self.drop_surplus()
         for entry in self._evictable():
             if goal <= 0 and count <= 0:
@@ -171,7 +171,6 @@ class Space:
         with contextlib.suppress(OSError):  # gone already: that is what was wanted
             files.move(path, aside)
             self.dispose(aside)
-        files.remove_folder(path.rpartition("/")[0])
 
     def drop_surplus(self) -> None:
         """What stands outside the limit goes first, unless somebody holds it or it is on its way."""

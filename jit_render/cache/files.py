@@ -1,5 +1,5 @@
 # A Path costs two microseconds, which is what the call itself costs, and here there may be a million:
-# ruff: noqa: PTH100, PTH102, PTH103, PTH105, PTH106, PTH108, PTH112, PTH114, PTH115, PTH116, PTH208, PTH211
+# ruff: noqa: PTH100, PTH102, PTH103, PTH105, PTH108, PTH112, PTH114, PTH115, PTH116, PTH208, PTH211
 """The file system by plain strings, for the paths that are hot or many."""
 
 from __future__ import annotations
@@ -64,12 +64,6 @@ def make_folder(path: str) -> None:
         os.mkdir(path, 0o700)  # nearly always only the last one is missing, and looking first costs as much again
     except OSError:
         os.makedirs(path, mode=0o700, exist_ok=True)
-
-
-def remove_folder(path: str) -> None:
-    """Remove an empty folder; anything else is left."""
-    with contextlib.suppress(OSError):
-        os.rmdir(path)
 
 
 def remove(path: str) -> None:

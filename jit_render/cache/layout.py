@@ -3,7 +3,7 @@
 ::
 
     <root>/lock            flock: one agent per cache
-           objects/ab/<digest>/<base name>
+           objects/ab/<digest>.<extension>
            incoming/       downloads under way, and what is on its way out; emptied at each start
            view/<job>/…    see view.py
            spool/          the agent's
@@ -12,6 +12,9 @@
 Temporaries have a folder of their own on the same file system, and not a name beside the final one, for two reasons:
 an object may be called anything, so no name in its folder is surely ours; and a start after a crash finds what
 was left with one listing, even where a million objects lie beside.
+
+An object has no folder of its own: that would cost as much time as the file, and a block of the disk that no limit
+counts. Its base name is seen in the view; here it keeps only its extension, by which readers choose how to read.
 """
 
 from __future__ import annotations
@@ -28,8 +31,8 @@ from jit_render.model.errors import CacheLocked, CacheUnusable, HostilePath
 from jit_render.model.identity import NAME_LIMIT_BYTES
 
 PATH_LIMIT_BYTES = 4095  # Linux's PATH_MAX without its closing NUL
-ROOT_LIMIT_BYTES = PATH_LIMIT_BYTES - NAME_LIMIT_BYTES - 128  # objects/ab/<64 digits>/<base name> fits below
-NAME_ERRORS = frozenset({errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR})
+ROOT_LIMIT_BYTES = PATH_LIMIT_BYTES - NAME_LIMIT_BYTES - 128  # a job and its outputs want room below
+EXTENSION_LIMIT = 16  # characters: no format has a longer one, and 64 digits with it fit every disk
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -63,7 +66,7 @@ class Layout:
 
     def object_path(self, digest: str, name: str) -> str:
         """Where the object of `digest` lies; a string, because this is on the hot path."""
-        return f"{self.root}/objects/{digest[:2]}/{digest}/{name}"
+        return f"{self.root}/objects/{digest[:2]}/{object_name(digest, name)}"
 
     def fresh(self) -> str:
         """A path in `incoming` that no run ever gave out before."""
@@ -84,6 +87,17 @@ class Layout:
                 raise CacheUnusable(
                     f"cache {self.root}: cannot use {folder} ({error.strerror}); {_way_out(error)}"
                 ) from error
+
+
+def object_name(digest: str, name: str) -> str:
+    """What the object `digest`, whose base name is `name`, is called in its folder."""
+    _, dot, extension = name.rpartition(".")
+    return f"{digest}.{extension}" if dot and len(extension) <= EXTENSION_LIMIT and extension.isalnum() else digest
+
+
+def digest_of(object_name: str) -> str:
+    """The reverse of `object_name`, for whatever may lie in a folder of objects."""
+    return object_name.partition(".")[0]
 
 
 def take_lock(layout: Layout) -> int:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from jit_render.cache import files
 from jit_render.cache.eviction import Space
 from jit_render.cache.index import Index
-from jit_render.cache.layout import Layout
+from jit_render.cache.layout import Layout, digest_of, object_name
 from jit_render.cache.leases import Leases
 from jit_render.cache.view import ViewTree
 
@@ -61,7 +61,7 @@ class Reconciler:
         rows: dict[str, tuple[str, int]] = {}
         first, end = bytes([number]), bytes([number + 1]) if number < 255 else None
         while page := self.index.between(first, end):
-            rows |= {entry.digest: (entry.name, entry.size_bytes) for entry in page}
+            rows |= {entry.digest: (object_name(entry.digest, entry.name), entry.size_bytes) for entry in page}
             first = bytes.fromhex(page[-1].digest) + b"\0"
             await asyncio.sleep(0)  # a page of rows takes half a millisecond; requests go in between
         return rows
@@ -76,16 +76,17 @@ class Reconciler:
             self.lost += 1
 
     def _drop_files(self, path: str, name: str) -> None:
-        if (
-            name in self.space.fetches.flights
-            or name in self.leases
-            or (_is_digest(name) and self.index.get(name) is not None)
-        ):
+        digest = digest_of(name)
+        if digest in self.space.fetches.flights or (_is_digest(digest) and self._is_meant(digest, name)):
             return
         aside = self.layout.fresh()
         files.move(path, aside)
         self.space.dispose(aside)
         self.strays += 1
+
+    def _is_meant(self, digest: str, name: str) -> bool:
+        entry = self.index.get(digest)
+        return entry is not None and object_name(digest, entry.name) == name
 
     async def _links(self) -> None:
         links = self.view.links()
@@ -98,8 +99,8 @@ class Reconciler:
 def examine(folder: str, rows: dict[str, tuple[str, int]]) -> tuple[list[str], list[str]]:
     """Digests whose file is not there whole, and names in `folder` that no row accounts for."""
     names = set(files.names_in(folder))
-    lost = [digest for digest, (name, size) in rows.items() if files.size_of(f"{folder}/{digest}/{name}") != size]
-    return lost, sorted(names - rows.keys())
+    lost = [digest for digest, (name, size) in rows.items() if files.size_of(f"{folder}/{name}") != size]
+    return lost, sorted(names.difference(name for name, _ in rows.values()))
 
 
 def _is_digest(name: str) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jit_render.cache import files
 
-VERSION = 1  # the last line of _TABLES says the same
+VERSION = 2  # the last line of _TABLES says the same
 _log = logging.getLogger(__name__)
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
@@ -40,7 +40,7 @@ CREATE TABLE pins (
     pinned REAL NOT NULL,
     PRIMARY KEY (job, url)
 ) WITHOUT ROWID;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 COMMIT;
 """
 

@@ -44,8 +44,11 @@ class Gate:
         """Give the file at `temporary` its final name."""
         with self._lock:
             self.check()
-            files.make_folder(final.rpartition("/")[0])
-            files.move(temporary, final)
+            try:
+                files.move(temporary, final)
+            except FileNotFoundError:  # the first object of its folder
+                files.make_folder(final.rpartition("/")[0])
+                files.move(temporary, final)
 
     def shut(self) -> None:
         """From here on nothing gets a final name."""

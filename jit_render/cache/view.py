@@ -72,7 +72,7 @@ class ViewTree:
         """The same where the place of `url` is known to be `path`."""
         place, aim = str(path), str(target)
         try:
-            if not files.leads_to(place, aim):
+            if self._targets.get(place) != aim or not files.leads_to(place, aim):
                 self._put(place, aim)
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
             raise name_refused(str(url), error) from error
@@ -162,6 +162,8 @@ class ViewTree:
                 break
             else:
                 return
+        if files.leads_to(place, aim):
+            return
         if Path(place).is_dir() and not files.is_link(place):
             raise IsADirectoryError(place)
         if not files.is_link(place):

@@ -51,7 +51,7 @@ def test_fetches_once_and_finds_it_again_after_a_restart(house, store):
 
     first, again = run(first_run())
     assert first.path.read_bytes() == store.read(info.url)[0]
-    assert first.path.name == "plate.1001.exr"
+    assert first.path.name == f"{info.id.digest}.exr"
     assert first.path.stat().st_mode & 0o777 == 0o444
     assert (first.hit, first.fetched_bytes) == (False, 300_000)
     assert (again.hit, again.fetched_bytes, again.path) == (True, 0, first.path)
