@@ -280,12 +280,13 @@ def is_link_to(place: Path, target: Path) -> bool:
 
 
 def finish_link(place: Path, target: Path) -> None:
-    """After a restart: the link that a kill kept from replacing the published file at `place`.
+    """After a restart: the link that a kill kept from replacing the published file at `place`, or led on too early.
 
+    Then it leads to the same file in the cache, where it may go again, because the cache's index does not know of it.
     Where nothing is, nothing is put: a renderer may be about to write there.
     """
     try:
-        if _is_file(place) and place.samefile(target):
+        if place.samefile(target) and not is_link_to(place, target):
             put_link(place, target)
     except (OSError, CacheError):  # the output is safe in the spool; only a Read on this node would miss it
         return

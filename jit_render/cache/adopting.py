@@ -41,6 +41,7 @@ class Adopter:
             source.chmod(0o444)
             final.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             source.rename(final)
+            source.unlink(missing_ok=True)  # a rename to another name of the same file, left by a kill, does nothing
         except OSError as error:
             raise CacheError(
                 f"{source} cannot be moved into the cache ({error.strerror}); the spool must lie on the cache's disk."

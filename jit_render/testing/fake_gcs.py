@@ -109,6 +109,8 @@ class FakeGcs:
         self.faults = FaultScript(faults)
         self.tokens = None if tokens is None else set(tokens)
         self.requests: deque[Seen] = deque(maxlen=LOG_LENGTH)
+        self.stalled: deque[Fault] = deque(maxlen=LOG_LENGTH)
+        """Each fault that has brought a request to a halt, once it stands still."""
         self.stopped = threading.Event()
         self.poll_seconds = 0.05
         """How soon `stop` is noticed."""

@@ -154,6 +154,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault.action == "slow":
             self.fake.stopped.wait(fault.seconds)
         elif fault.action == "stall":
+            self.fake.stalled.append(fault)
             self._wait_for_the_client()
             raise Hangup
         elif fault.action in {"reset", "short"}:

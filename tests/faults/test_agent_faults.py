@@ -1,9 +1,8 @@
-"""An agent among many clients, without descriptors, ended in every state of an upload: no frame is lost or doubled."""
+"""An agent among many clients, without descriptors, and with names that collide."""
 
 from __future__ import annotations
 
 import resource
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +11,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
-from agent_kit import RENDERS, SHOW, Place, Talker, wait_until
+from agent_kit import SHOW, Place, Talker, wait_until
 
 from jit_render.testing.fake_gcs import FakeGcs
-from jit_render.testing.faults import Fault
 
 CLIENTS = 200
-LARGE = bytes(range(256)) * (9 << 12)  # 9 MiB: goes by a resumable session
 
 
 @pytest.fixture
@@ -77,57 +74,6 @@ def test_an_agent_without_descriptors_keeps_its_sessions_and_recovers(cloud: Pla
     resource.prlimit(agent.pid, resource.RLIMIT_NOFILE, (most, most))
     answer = cloud.talk(task=2).resolve(f"{SHOW}/cold.exr")
     assert (answer["state"], Path(answer["path"]).read_bytes()) == ("local", b"cold")
-
-
-STATES = {
-    "a session is asked for": Fault(kind="session", name="renders/*", at="first"),
-    "a session was given and nobody knows": Fault(kind="session", name="renders/*", at="last"),
-    "a chunk is on its way": Fault(kind="chunk", name="renders/*", at="middle"),
-    "all has arrived and nobody knows": Fault(kind="chunk", name="renders/*", at="last"),
-    "the record is on its way": Fault(kind="write", name="state/*/frames/*", at="first"),
-    "the record is written and nobody knows": Fault(kind="write", name="state/*/frames/*", at="last"),
-}
-
-
-@pytest.mark.parametrize(
-    ("state", "number"),
-    [
-        ("a session is asked for", signal.SIGTERM),
-        ("a session was given and nobody knows", signal.SIGKILL),
-        ("a chunk is on its way", signal.SIGTERM),
-        ("all has arrived and nobody knows", signal.SIGKILL),
-        ("the record is on its way", signal.SIGKILL),
-        ("the record is written and nobody knows", signal.SIGKILL),
-        ("the record is written and nobody knows", signal.SIGTERM),
-    ],
-)
-def test_ended_in_any_state_of_an_upload_the_next_agent_completes_it_once(
-    cloud: Place, gcs: FakeGcs, state: str, number: signal.Signals
-) -> None:
-    fault = STATES[state]
-    gcs.faults.set([Fault(fault.kind, name=fault.name, action="stall", at=fault.at)])
-    agent = cloud.start("--grace", "0.2")
-    talker = cloud.talk()
-    (path,) = talker.frame("begin", 1, [["main", f"{RENDERS}/a.0001.dpx"]])
-    path.write_bytes(LARGE)
-    talker.publish(1, [["main", f"{RENDERS}/a.0001.dpx"]])
-    wait_until(lambda: any(seen.kind == fault.kind and _fits(fault, seen.name) for seen in gcs.requests), state)
-    agent.send_signal(number)
-    agent.wait()
-
-    cloud.start()
-
-    committed = [["Write1", "main", 1]]
-    assert cloud.talk().drain() == (committed, [])
-    assert gcs.get("studio", "renders/a.0001.dpx") == LARGE
-    (output,) = cloud.record(1).outputs
-    assert output.generation == str(gcs.objects("studio")["renders/a.0001.dpx"].generation)
-    assert [entry.name for entry in cloud.spool.iterdir()] == ["failed"]
-    assert path.read_bytes() == LARGE
-
-
-def _fits(fault: Fault, name: str) -> bool:
-    return fault.matches(fault.kind, "studio", name)
 
 
 def test_objects_named_a_and_a_slash_b_are_both_served_or_refused_by_name(cloud: Place, gcs: FakeGcs) -> None:

@@ -108,6 +108,8 @@ class Place:
     cache: CacheSettings = field(default_factory=CacheSettings)
     deadline: float = 300.0
     latest: bool = False
+    program: tuple[str, ...] = ("-m", "jit_render.agent")
+    """What Python runs for an agent."""
     agents: list[subprocess.Popen[bytes]] = field(default_factory=list)
     talkers: list[Talker] = field(default_factory=list)
 
@@ -173,7 +175,7 @@ class Place:
         settings = json.dumps(
             {"cache": self.cache.model_dump(mode="json"), "store": self.store_settings.model_dump(mode="json")}
         )
-        command = [sys.executable, "-m", "jit_render.agent", "--cache", str(self.cache_root), "--settings", settings]
+        command = [sys.executable, *self.program, "--cache", str(self.cache_root), "--settings", settings]
         with (self.root / "agent.log").open("ab") as log:
             agent = subprocess.Popen(
                 [*command, *arguments], stdout=log, stderr=log, env={**os.environ, **(environment or {})}
