@@ -15,6 +15,8 @@ same for all and is not counted; on a machine with few cores it is taken from al
     curl                   ``--parallel``, to files; verifies nothing
     google-cloud-storage   ``download_to_filename`` in four threads, verified as it does by default
     gcsfs                  ``get`` of a list; verifies nothing
+    bare                   small objects only: a loop of the same system calls and the checksum with nothing around it,
+                           which is about as fast as one thread of Python can be (fetch_clients.py)
     rclone mount           read through the mount by eight readers at once; nothing is written to the disk
 """
 
@@ -117,6 +119,8 @@ def measure(*, quick: bool) -> dict[str, Any]:
 def _order(kind: str, number: int, *, quick: bool) -> list[str]:
     slow = quick and number > 0  # the slow ones once are enough for a first look
     names = [name for name in _CLIENTS if not (slow and name in _SLOW) and _is_here(name)]
+    if kind != "small":
+        names.remove("bare")
     if kind == "huge":
         names = [name for name in (OURS, "curl") if _is_here(name)]
     first = number % len(names)
@@ -237,6 +241,7 @@ _CLIENTS: dict[str, Callable[[_Turn], Spent]] = {
     "google-cloud-storage": lambda turn: _library("google-cloud-storage", turn),
     "gcsfs": lambda turn: _library("gcsfs", turn),
     "rclone mount": _rclone,
+    "bare": lambda turn: _library("bare", turn),
 }
 _SLOW = ("google-cloud-storage", "gcsfs", "rclone mount")
 

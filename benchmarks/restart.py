@@ -11,7 +11,6 @@ top.
 from __future__ import annotations
 
 import random
-import shutil
 import statistics
 import time
 from pathlib import Path
@@ -94,12 +93,9 @@ def _harm(cache: Path) -> None:
     layout = Layout(cache)
     for number in range(_HARMED):
         url = object_url(BUCKET, number)
-        path = Path(layout.object_path(ObjectId(url, GENERATION).digest, url.name))
-        shutil.rmtree(path.parent)
+        Path(layout.object_path(ObjectId(url, GENERATION).digest, url.name)).unlink()
         stray = ObjectId(object_url(BUCKET, 10**7 + number), "1").digest
-        place = Path(layout.object_path(stray, "stray.exr"))
-        place.parent.mkdir()
-        place.write_bytes(b"nobody knows me")
+        Path(layout.object_path(stray, "stray.exr")).write_bytes(b"nobody knows me")
         (layout.incoming / f"1-dead-{number}").write_bytes(b"half")
 
 
