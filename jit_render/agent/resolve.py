@@ -30,7 +30,7 @@ from jit_render.agent.uploads import Uploads
 from jit_render.cache import NodeCache, Priority
 from jit_render.model.clock import Clock
 from jit_render.model.errors import GenerationGone, JitRenderError, ObjectNotFound
-from jit_render.model.identity import ObjectInfo, ObjectUrl
+from jit_render.model.identity import ObjectId, ObjectInfo, ObjectUrl
 from jit_render.store.port import Store
 
 LOG = logging.getLogger(__name__)
@@ -107,8 +107,21 @@ class Resolver:
 
     async def ensure(self, asker: Asker, wanted: Sequence[tuple[str, str]]) -> list[Answer]:
         """All of `wanted` (name, on_error) at once; in order."""
+        self._look_up(asker, [name for name, _ in wanted])
         folders = siblings.Folders(self._store, self._threads)
         return list(await asyncio.gather(*(self._ensure_one(asker, folders, *each) for each in wanted)))
+
+    def _look_up(self, asker: Asker, names: list[str]) -> None:
+        known: list[ObjectId] = []
+        for name in names:
+            try:
+                located = asker.job.locate(name)
+                info = self._known(asker, located.url) if located is not None and located.mode == "read" else None
+            except (JitRenderError, OSError):
+                continue  # said when it is asked for
+            if info is not None:
+                known.append(info.id)
+        self._cache.look_up(known)
 
     async def _ensure_one(self, asker: Asker, folders: siblings.Folders, name: str, on_error: str) -> Answer:
         answer = await self.resolve(asker, name, must_exist=True)

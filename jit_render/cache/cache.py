@@ -146,6 +146,10 @@ class NodeCache:
             self._hits += 1
         return path
 
+    def look_up(self, object_ids: list[ObjectId]) -> None:
+        """These are about to be asked for: read the index for all of them at once. Changes no answer."""
+        self._index.look_up([object_id.digest for object_id in object_ids])
+
     def has(self, object_id: ObjectId) -> bool:
         """Whether the object is here or on its way. Changes nothing."""
         digest = object_id.digest

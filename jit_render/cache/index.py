@@ -105,6 +105,22 @@ class Index:
             return None
         return self._keep(_entry(rows[0]))
 
+    def look_up(self, digests: list[str]) -> None:
+        """Read many rows at once, so that `get` finds them, or that they are missing, in memory."""
+        unknown = [digest for digest in digests if not self._is_in_memory(digest)]
+        if len(self._missing) + len(unknown) >= HOT_ENTRIES:
+            self._missing.clear()
+        for start in range(0, len(unknown), PAGE_ROWS):
+            page = unknown[start : start + PAGE_ROWS]
+            marks = ",".join("?" * len(page))
+            rows = self._rows(f"SELECT * FROM entries WHERE digest IN ({marks})", *map(bytes.fromhex, page))  # noqa: S608 - marks only
+            self._missing.update(page)
+            for row in rows:
+                self._missing.discard(self._keep(_entry(row)).digest)
+
+    def _is_in_memory(self, digest: str) -> bool:
+        return any(digest in known for known in (self._hot, self._dirty, self._writing, self._missing))
+
     def put(self, entry: Entry) -> None:
         """Add `entry`, or replace the one of the same digest, as used just now."""
         self.remove(entry.digest)

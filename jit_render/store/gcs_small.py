@@ -32,6 +32,7 @@ PATIENCE_SECONDS = 5.0
 REST_SECONDS = 10.0
 _HEAD_BYTES = 16 * 1024
 _END = b"\r\n\r\n"
+_LENGTH = b"\r\ncontent-length:"
 _TROUBLE = (b"408", b"429", b"5")
 _UNKNOWN = frozenset({b"transfer-encoding", b"content-encoding", b"content-range"})
 _log = logging.getLogger(__name__)
@@ -201,7 +202,7 @@ class _Connection(asyncio.BufferedProtocol):
             self._step_aside()
             return False
         self._body = end + len(_END)
-        self._is_kept = headers.get(b"connection", b"").lower() != b"close"
+        self._is_kept = headers.get(b"connection", b"").strip() != b"close"
         return True
 
     def _finish(self, answer: asyncio.Future[bool]) -> None:
@@ -221,24 +222,21 @@ class _Connection(asyncio.BufferedProtocol):
 
 
 def _read_head(head: bytes) -> tuple[bytes | None, dict[bytes, bytes]]:
-    """The status of HTTP/1.1 and the headers; None for what is not such an answer."""
-    first, *lines = head.split(b"\r\n")
-    version, _, rest = first.partition(b" ")
-    headers: dict[bytes, bytes] = {}
-    for line in lines:
-        name, colon, value = line.partition(b":")
-        name = name.lower()
-        if not colon or (name == b"content-length" and name in headers):
-            return None, {}
-        headers[name] = value.strip()
-    return (rest[:3] if version == b"HTTP/1.1" else None), headers
+    """The status of HTTP/1.1 and the headers, all in lower case; None for what is not such an answer."""
+    first, *lines = head.lower().split(b"\r\n")
+    try:
+        headers = dict([line.split(b":", 1) for line in lines])
+    except ValueError:
+        return None, {}
+    is_ours = first.startswith(b"http/1.1 ") and (len(headers) == len(lines) or head.lower().count(_LENGTH) == 1)
+    return (first[9:12] if is_ours else None), headers
 
 
 def _is_known(status: bytes, headers: dict[bytes, bytes], info: ObjectInfo) -> bool:
     return (
         status == b"200"
-        and headers.get(b"content-length") == str(info.size_bytes).encode()
-        and headers.get(b"x-goog-generation") == info.id.generation.encode()
+        and headers.get(b"content-length", b"").strip() == str(info.size_bytes).encode()
+        and headers.get(b"x-goog-generation", b"").strip() == info.id.generation.encode()
         and _UNKNOWN.isdisjoint(headers)
     )
 
