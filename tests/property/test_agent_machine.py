@@ -179,6 +179,7 @@ class AgentMachine(RuleBasedStateMachine):
         reply = self.do(self.ask(client, "frame", **fields))
         if reply == "OutputBusy":
             assert self.others_write(client, frame)
+            self.release(client, "W")  # its Write has gone on from its last frame all the same
             return
         assert not self.others_write(client, frame)
         self.write_leases[client] = frame
