@@ -64,12 +64,12 @@ def main(arguments: list[str]) -> int:
 
 def _compared(console: Console, measured: dict[str, Any]) -> int:
     """1 where a ratio worsened by more than a fifth."""
-    worse = compare.compare(measured, machine.describe())
-    for change in worse:
-        console.print(f"worse: {change}", style="bold")
-    if not worse:
-        console.print("no ratio is worse than the last time by more than a fifth")
-    return 1 if worse else 0
+    compared = compare.compare(measured, machine.describe())
+    *ratios, verdict = compared.lines()
+    for line in ratios:
+        console.print(line, style="dim", highlight=False)
+    console.print(verdict, style="bold", highlight=False)
+    return 1 if compared.worse else 0
 
 
 if __name__ == "__main__":

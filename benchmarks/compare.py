@@ -2,7 +2,8 @@
 
 Only ratios are compared: they were measured side by side, so a busy machine spoils them less than any time. A class is
 processor, cores and Python's minor version. What worsened by more than a fifth is named; the stored values then stay,
-so that a second look compares with the same. Otherwise this run's become the stored ones.
+so that a second look compares with the same. Otherwise this run's become the stored ones. A ratio that this class of
+machine has not stored before has nothing to be compared with: it is stored as the first, and said to be.
 """
 
 from __future__ import annotations
@@ -48,21 +49,61 @@ class Change:
     worse: float
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.before:.3f} before, {self.now:.3f} now ({self.worse:+.0%} worse)"
+        return f"{self.name}: {self.before:.3f} before, {self.now:.3f} now ({self._spelt()})"
+
+    def _spelt(self) -> str:
+        share = f"{abs(self.worse):.0%}"
+        return "the same" if share == "0%" else f"{share} {'worse' if self.worse > 0 else 'better'}"
 
 
-def compare(
-    measured: Mapping[str, Mapping[str, Any]], machine: Mapping[str, Any], folder: Path = FOLDER
-) -> list[Change]:
-    """What became worse by more than a fifth, the worst first; stores this run's ratios where nothing did."""
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was compared, and with what. `first`: ratios that nothing was stored for; `place`: where they are kept."""
+
+    place: Path
+    changes: tuple[Change, ...]
+    first: Mapping[str, float]
+
+    @property
+    def worse(self) -> list[Change]:
+        """By more than a fifth, the worst first."""
+        return sorted((one for one in self.changes if one.worse > WORSE), key=lambda one: -one.worse)
+
+    def lines(self) -> list[str]:
+        """Every ratio with what it was compared with, and the verdict last."""
+        said = [str(change) for change in self.changes]
+        said += [f"{name}: {value:.3f} now, none before" for name, value in self.first.items()]
+        return [*said, self._verdict()]
+
+    def _verdict(self) -> str:
+        machine = f"this class of machine ({self.place})"
+        if self.worse:
+            names = ", ".join(change.name for change in self.worse)
+            return (
+                f"worse than the last time by more than a fifth: {names}; what is stored stays as it was: {self.place}"
+            )
+        if not self.changes and not self.first:
+            return "no ratio was measured: nothing to compare and nothing to store"
+        if not self.changes:
+            return f"nothing to compare with yet: {len(self.first)} ratios stored as the first of {machine}"
+        new = f", {len(self.first)} of them for the first time" if self.first else ""
+        count = len(self.changes)
+        return (
+            f"none of {count} ratios is worse by more than a fifth; {count + len(self.first)} stored{new}: {self.place}"
+        )
+
+
+def compare(measured: Mapping[str, Mapping[str, Any]], machine: Mapping[str, Any], folder: Path = FOLDER) -> Comparison:
+    """This run's ratios beside the stored ones; stores them where none worsened by more than a fifth."""
     place = folder / "last" / f"{machine_class(machine)}.json"
     before = json.loads(place.read_text(encoding="utf-8")) if place.is_file() else {}
     now = ratios(measured)
-    changes = [_change(name, before[name], value) for name, value in now.items() if name in before]
-    worse = sorted((change for change in changes if change.worse > WORSE), key=lambda change: -change.worse)
-    if not worse:
+    changes = tuple(_change(name, before[name], value) for name, value in now.items() if name in before)
+    first = {name: value for name, value in now.items() if name not in before}
+    compared = Comparison(place, changes, first)
+    if now and not compared.worse:
         write(place, {**before, **now})
-    return worse
+    return compared
 
 
 def ratios(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
