@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 
+from jit_render.model.errors import ConfigError
 from jit_render.model.frames import has_frame, has_view
 from preprocess.operations import operation_from
 from preprocess.operations.port import Operation
@@ -61,18 +62,32 @@ FileName = Annotated[
 ]
 
 
+class WrongOperation(ValueError):
+    """`number` counts from 1."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.number = number
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _operations(value: object) -> object:
-    """Each table as the operation of its kind. Raises ConfigError."""
+    """Each table as the operation of its kind. Raises WrongOperation."""
     if not isinstance(value, (list, tuple)):
         return value
     return tuple(
-        operation_from(entry, place=f"operation {number}") if isinstance(entry, Mapping) else entry
-        for number, entry in enumerate(value, 1)
+        _operation(entry, number) if isinstance(entry, Mapping) else entry for number, entry in enumerate(value, 1)
     )
+
+
+def _operation(table: Mapping[str, Any], number: int) -> Operation:
+    try:
+        return operation_from(table, place=f"operation {number}")
+    except ConfigError as error:
+        raise WrongOperation(str(error), number) from error
 
 
 Operations = Annotated[tuple[SerializeAsAny[Operation], ...], BeforeValidator(_operations)]

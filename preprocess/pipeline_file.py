@@ -1,19 +1,21 @@
-"""Reading a pipeline file: TOML, or JSON by its extension; errors name the file, the key and the way out."""
+"""Reading a pipeline file: TOML, YAML or JSON, by its extension; errors name the file, the key and the way out."""
 
 from __future__ import annotations
 
 import difflib
 import json
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from jit_render.model.errors import ConfigError
-from preprocess.pipeline import Pipeline
+from preprocess.pipeline import Pipeline, WrongOperation
 
+Place = tuple[str | int, ...]
+SUFFIXES = (".toml", ".yaml", ".yml", ".json")
 LIMIT_BYTES = 4 * 1024 * 1024  # a pipeline is a page long; what is longer is another file
 
 
@@ -31,28 +33,45 @@ def read_pipeline(path: Path) -> tuple[Pipeline, bytes]:
 
 def parse_pipeline(data: bytes, name: str) -> Pipeline:
     """The pipeline that `data` spells; `name` says which syntax and stands in errors. Raises ConfigError."""
-    tree = _load(data, name)
+    tree, lines = _load(data, name)
     try:
         return Pipeline.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(_told(error, name)) from None
+        raise ConfigError(_told(error, name, lines)) from None
 
 
-def _load(data: bytes, name: str) -> dict[str, Any]:
+def _load(data: bytes, name: str) -> tuple[dict[str, Any], Mapping[Place, int]]:
+    """The tables, and the lines that their parts stand on where the syntax tells."""
     suffix = Path(name).suffix.lower()
-    if suffix not in {".toml", ".json"}:
-        raise ConfigError(f"{name}: a pipeline file ends in .toml or .json, not in {suffix or 'nothing'}; rename it.")
+    if suffix not in SUFFIXES:
+        raise ConfigError(
+            f"{name}: a pipeline file ends in .toml, .yaml or .json, not in {suffix or 'nothing'}; rename it."
+        )
+    lines: Mapping[Place, int] = {}
     try:
         text = data.decode()
-        tree = tomllib.loads(text) if suffix == ".toml" else json.loads(text)
+        if suffix in {".yaml", ".yml"}:
+            tree, lines = _yaml(text, name)
+        else:
+            tree = tomllib.loads(text) if suffix == ".toml" else json.loads(text)
+    except RecursionError:
+        raise ConfigError(f"{name} is nested too deeply; a pipeline has a few levels.") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
         raise ConfigError(f"{name} is no {suffix[1:].upper()}: {error}.") from None
     if not isinstance(tree, dict):
         raise ConfigError(f"{name} must hold a table with source, stages and outputs.")
-    return tree
+    return tree, lines
 
 
-def _told(error: ValidationError, name: str) -> str:
+def _yaml(text: str, name: str) -> tuple[Any, Mapping[Place, int]]:
+    try:
+        from preprocess.yaml_file import load_yaml
+    except ImportError:
+        raise ConfigError(f"{name}: YAML needs PyYAML; pip install 'jit-render[preprocess]', or write TOML.") from None
+    return load_yaml(text, name)
+
+
+def _told(error: ValidationError, name: str, lines: Mapping[Place, int]) -> str:
     """The first thing that is wrong, and how many more there are."""
     errors = error.errors()
     first = errors[0]
@@ -64,7 +83,14 @@ def _told(error: ValidationError, name: str) -> str:
     elif first["type"] == "missing":
         message = "is missing"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{name}: {where}: {message}.{more}" if where else f"{name}: {message}.{more}"
+    place: Place = tuple(first["loc"])
+    wrong = first.get("ctx", {}).get("error")
+    if isinstance(wrong, WrongOperation):
+        place = (*place, wrong.number - 1)
+    while place and place not in lines:  # what is missing has no line; what it is missing in has
+        place = place[:-1]
+    file = f"{name}, line {lines[place]}" if place else name
+    return f"{file}: {where}: {message}.{more}" if where else f"{file}: {message}.{more}"
 
 
 def _place(parts: Iterable[str | int]) -> str:

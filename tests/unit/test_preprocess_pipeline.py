@@ -77,8 +77,56 @@ def test_what_is_wrong_is_said_with_file_key_and_way_out(old: str, new: str, sai
 
 
 def test_another_extension_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"\.toml or \.json, not in \.yaml"):
-        parse_pipeline(b"", "grade.yaml")
+    with pytest.raises(ConfigError, match=r"\.toml, \.yaml or \.json, not in \.ini"):
+        parse_pipeline(b"", "grade.ini")
+
+
+GOOD_YAML = """
+name: grade
+source:
+    file: gs://show/raw/%V/%V.####.exr
+    cameras: [A001, 'on', 2026-01-01, 12-30]
+stages:
+    - name: calibrate
+      operations:
+          - {kind: black_level, black: 1e-1}
+outputs:
+    - name: full
+      file: gs://show/out/%V.####.exr
+      mipmap: false
+"""
+
+
+def test_yaml_means_what_toml_means_and_text_stays_text() -> None:
+    pipeline = parse_pipeline(GOOD_YAML.encode(), "grade.yaml")
+    assert pipeline.stages == parse_pipeline(GOOD.encode(), "grade.toml").stages
+    assert pipeline.source.cameras == ("A001", "on", "2026-01-01", "12-30")
+    assert parse_pipeline(GOOD_YAML.encode(), "grade.yml") == pipeline
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("name: full", "name: no", "a bare no is a truth to some and text to others; write true or false, or 'no'"),
+        ("mipmap: false", "mipmap: off", "(at line 13, column 15)"),
+        ("name: full", "name: true", "grade.yaml, line 11: outputs[0].name: Input should be a valid string"),
+        ("A001", "001", "grade.yaml, line 5: source.cameras[0]: Input should be a valid string"),
+        ("mipmap: false", "name: again", "the key 'name' stands here a second time; keep one of the two (at line 13"),
+        ("mipmap: false", "compresion: zip", "line 13: outputs[0].compresion: there is no such key; did you mean"),
+        ("black: 1e-1", "blak: 1", "grade.yaml, line 9: stages[0].operations: operation 1 (black_level): parameter"),
+        ("black: 1e-1", "black: *a", "an alias (*name) is not taken"),
+        ("name: full", "name: !!python/name:os.system x", "tag:yaml.org,2002:python/name:os.system is not taken"),
+        ("name: full", "name: [full", "grade.yaml is no YAML"),
+        ("name: full", "name: " + "[" * 5000, "nested too deeply"),
+        ("name: grade", "--- \nname: a\n---\nname: b", "grade.yaml is no YAML"),
+    ],
+)
+def test_what_is_wrong_in_yaml_is_said_with_its_line(old: str, new: str, said: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        parse_pipeline(GOOD_YAML.replace(old, new, 1).encode(), "grade.yaml")
+    assert said in str(refusal.value)
+    assert str(refusal.value).startswith("grade.yaml")
+    assert "\n" not in str(refusal.value)
 
 
 def test_cameras_count_up_as_they_are_written() -> None:
