@@ -146,7 +146,7 @@ def end_for(
         now = AttemptRecord.model_validate_json(data)
     except (ObjectNotFound, ValueError):
         return False
-    if now.ended is not None or now.heartbeat != dead.heartbeat:
+    if now.ended is not None or now.heartbeat != dead.heartbeat or dead.seen not in {None, info.updated}:
         return False
     ended = now.model_copy(update={"ended": clock.wall(), "state": "failed", "failure": failure, **changes})
     try:
@@ -156,13 +156,35 @@ def end_for(
     return True
 
 
-def is_alive(record: AttemptRecord, now: float, host: str | None = None) -> bool:
-    """Whether a worker still holds this attempt, as far as its record and, on this host, its process tell."""
-    if record.ended is not None:
-        return False
-    if now - record.heartbeat > max(STALE_SECONDS, 6 * record.heartbeat_seconds):
-        return False
-    return record.host != (host or socket.gethostname()) or _process_lives(record.pid)
+class Pulse:
+    """Which attempts live, for one reader that may look again and again (decision 0085).
+
+    No clock of the attempt's own node counts. At the first look its last beat is as old as the store says; after that a
+    record that changes lives, and one that does not change grows old by this reader's monotonic clock.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._beats: dict[tuple[int, int], tuple[tuple[float, float | None], float]] = {}
+
+    def is_alive(self, record: AttemptRecord, host: str | None = None) -> bool:
+        """Whether a worker still holds this attempt, as far as its record and, on this host, its process tell."""
+        if record.ended is not None:
+            return False
+        if self._age(record) > max(STALE_SECONDS, 6 * record.heartbeat_seconds):
+            return False
+        return record.host != (host or socket.gethostname()) or _process_lives(record.pid)
+
+    def _age(self, record: AttemptRecord) -> float:
+        """Seconds since the last beat."""
+        key, beat, now = (record.task, record.attempt), (record.heartbeat, record.seen), self._clock.monotonic()
+        last = self._beats.get(key)
+        if last is None:
+            written = record.heartbeat if record.seen is None else record.seen
+            self._beats[key] = beat, now - max(0.0, self._clock.wall() - written)
+        elif last[0] != beat:
+            self._beats[key] = beat, now
+        return now - self._beats[key][1]
 
 
 def _process_lives(pid: int) -> bool:

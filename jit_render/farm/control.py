@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from jit_render.farm.attempts import is_alive
+from jit_render.farm.attempts import Pulse
 from jit_render.farm.records import JobReader, cancellation, task_of
 from jit_render.farm.scouting import seconds_of
 from jit_render.model.clock import Clock
@@ -90,9 +90,9 @@ def frame_rows(store: Store, home: ObjectUrl, clock: Clock, frames: FrameSet | N
     records = reader.commit_records(reader.committed_of(keys))
     last = {attempt.task: attempt for attempt in reader.attempts()}
     tasks = task_of(spec)
-    now = clock.wall()
+    pulse = Pulse(clock)
     return [
-        _row(frame, task, keys=spec.commits(frame), records=records, last=last.get(task), now=now)
+        _row(frame, task, keys=spec.commits(frame), records=records, last=last.get(task), pulse=pulse)
         for frame in wanted
         for task in [tasks[frame]]
     ]
@@ -105,7 +105,7 @@ def _row(
     keys: list[CommitKey],
     records: dict[CommitKey, CommitRecord],
     last: AttemptRecord | None,
-    now: float,
+    pulse: Pulse,
 ) -> FrameRow:
     found = [records[key] for key in keys if key in records]
     if len(found) == len(keys):
@@ -114,7 +114,7 @@ def _row(
         return FrameRow(frame, "done", task, one.attempt, seconds, one.host, one.adopted_from)
     if last is None:
         return FrameRow(frame, "waiting", task, 0, None)
-    if is_alive(last, now):
+    if pulse.is_alive(last):
         state: Literal["running", "waiting"] = "running" if last.frame_in_hand == frame else "waiting"
         return FrameRow(frame, state, task, last.attempt, None, last.host)
     if last.failure is None:

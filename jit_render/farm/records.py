@@ -55,6 +55,16 @@ def read_record(store: Store, url: ObjectUrl, kind: type[Record]) -> Record | No
         return None
 
 
+def read_attempt(store: Store, url: ObjectUrl) -> AttemptRecord | None:
+    """The attempt's record and when the store saw it written; None while it is absent or cannot be read."""
+    try:
+        data, info = store.read(url)
+        record = AttemptRecord.model_validate_json(data)
+    except (ObjectNotFound, ValidationError, ValueError):
+        return None
+    return record.model_copy(update={"seen": info.updated or None})  # some file systems do not know
+
+
 class JobReader:
     """What a job's folder says now."""
 
@@ -126,7 +136,7 @@ class JobReader:
     def attempts(self, task: int | None = None) -> list[AttemptRecord]:
         """All attempts (of one task), ordered by task and number."""
         urls = [info.url for _, info in sorted(self.attempt_infos(task).items())]
-        records = concurrently(lambda url: read_record(self.store, url, AttemptRecord), urls)
+        records = concurrently(lambda url: read_attempt(self.store, url), urls)
         return [record for record in records if record is not None]
 
     def is_cancelled(self) -> bool:

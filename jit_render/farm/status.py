@@ -9,11 +9,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
-from jit_render.farm.attempts import is_alive
+from jit_render.farm.attempts import Pulse
 from jit_render.farm.budgets import may_retry
 from jit_render.farm.holding import hold_of
 from jit_render.farm.outcome import WRONG_USAGE
-from jit_render.farm.records import JobReader, concurrently, read_record, task_of
+from jit_render.farm.records import JobReader, concurrently, read_attempt, task_of
 from jit_render.model.clock import Clock
 from jit_render.model.identity import ObjectUrl
 from jit_render.model.job import AttemptRecord, CommitKey, FailureClass, HoldRecord, JobSpec, Spent
@@ -86,8 +86,10 @@ class StatusFollower:
     _generations: dict[tuple[int, int], str] = field(default_factory=dict)
     _committed: dict[CommitKey, float] = field(default_factory=dict)
     _reader: JobReader = field(init=False)
+    _pulse: Pulse = field(init=False)
 
     def __post_init__(self) -> None:
+        self._pulse = Pulse(self.clock)
         self._reader = JobReader(self.store, self.home)
 
     def refresh(self) -> JobStatus:
@@ -101,6 +103,7 @@ class StatusFollower:
             self.home,
             committed=self._committed,
             attempts=attempts,
+            alive=tuple(attempt for attempt in attempts if self._pulse.is_alive(attempt)),
             cancelled=self._reader.is_cancelled(),
             hold=hold_of(self.store, self.home),
             now=self.clock.wall(),
@@ -117,7 +120,7 @@ class StatusFollower:
     def _read_attempts(self) -> None:
         infos = self._reader.attempt_infos()
         changed = {key: info for key, info in infos.items() if self._generations.get(key) != info.id.generation}
-        records = concurrently(lambda info: read_record(self.store, info.url, AttemptRecord), changed.values())
+        records = concurrently(lambda info: read_attempt(self.store, info.url), changed.values())
         for (key, info), record in zip(changed.items(), records, strict=True):
             if record is not None:
                 self._attempts[key] = record
@@ -130,12 +133,12 @@ def _summary(
     *,
     committed: dict[CommitKey, float],
     attempts: list[AttemptRecord],
+    alive: tuple[AttemptRecord, ...],
     cancelled: bool,
     hold: HoldRecord | None,
     now: float,
 ) -> JobStatus:
     left = {frame for frame in spec.frame_set if any(key not in committed for key in spec.commits(frame))}
-    alive = tuple(attempt for attempt in attempts if is_alive(attempt, now))
     tasks = task_of(spec)
     unfinished = {tasks[frame] for frame in left}
     by_task: dict[int, list[AttemptRecord]] = {}

@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from jit_render.farm.attempts import is_alive
+from jit_render.farm.attempts import Pulse
 from jit_render.farm.pinning import put_manifest
 from jit_render.farm.planning import Inputs, look
 from jit_render.farm.preparing import ID_LIMIT, Options, Submission, job_id, prepare
@@ -113,7 +113,8 @@ def _goes_on(reader: JobReader, valid: Valid, frames: FrameSet, generations: Gen
     if not left or not pins_are_live(reader, left, generations):
         return False
     last = {attempt.task: attempt for attempt in reader.attempts()}.values()
-    if any(is_alive(attempt, clock.wall()) for attempt in last):
+    pulse = Pulse(clock)
+    if any(pulse.is_alive(attempt) for attempt in last):
         return True
     return all(attempt.failure not in {FailureClass.MISSING_INPUT, FailureClass.RENDER_ERROR} for attempt in last)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from jit_render.farm.attempts import end_for, is_alive
+from jit_render.farm.attempts import Pulse, end_for
 from jit_render.farm.outcome import TRY_AGAIN
 from jit_render.farm.records import JobReader
 from jit_render.model.clock import Clock
@@ -14,20 +14,24 @@ from jit_render.model.job import AttemptRecord, FailureClass
 from jit_render.store import Store
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TaskRecords:
     """The attempts of one job's tasks, as one engine sees them."""
 
     store: Store
     clock: Clock
     reader: JobReader
+    _pulse: Pulse = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._pulse = Pulse(self.clock)
 
     def next_attempt(self, task: int) -> int | None:
         """The number of the task's next attempt; None while one is alive. The records of dead ones are ended."""
         for attempt in self.reader.attempts(task):
             if attempt.ended is not None:
                 continue
-            if is_alive(attempt, self.clock.wall()):
+            if self._pulse.is_alive(attempt):
                 return None
             self.end(attempt, FailureClass.NODE, "the worker vanished without a word.", ())
         return max((number for _, number in self.reader.attempt_infos(task)), default=0) + 1

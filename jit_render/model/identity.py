@@ -135,7 +135,8 @@ class ObjectInfo:
 
     ``crc32c`` is the unsigned 32-bit value, or None where the backend keeps none (see its guarantees).
     ``writer`` is the ``jit-render-writer`` metadata entry that our own uploads carry, or None.
-    ``updated`` is seconds since the epoch, for people only.
+    ``updated`` is seconds since the epoch by the store's clock, 0 where it does not say: for people, and to see how
+    old a worker's last sign of life is; never to tell versions apart.
     """
 
     id: ObjectId

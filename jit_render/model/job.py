@@ -199,7 +199,7 @@ class Spent(_Record):
 
 
 class AttemptRecord(_Record):
-    """One try at one task. Without `ended`, `heartbeat` says when it was last alive."""
+    """One try at one task. Without `ended`, `heartbeat` says when it was last alive, by the clock of its own node."""
 
     schema_version: Literal[1] = 1
     task: int
@@ -227,6 +227,8 @@ class AttemptRecord(_Record):
     provisioning: Literal["", "spot", "standard"] = ""
     booted: float | None = None
     """When the machine began to be paid for, where the node was told."""
+    seen: float | None = Field(default=None, exclude=True)
+    """No part of the record: when its object was last written, by the store's own clock."""
 
 
 class BudgetRecord(_Record):

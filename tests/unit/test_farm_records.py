@@ -6,10 +6,11 @@ import os
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
-from jit_render.farm.attempts import STALE_SECONDS, Attempt, end_for, is_alive
+from jit_render.farm.attempts import STALE_SECONDS, Attempt, Pulse, end_for
 from jit_render.farm.records import JobReader, add_to_index, concurrently, encode, find_job, left_of, list_jobs
 from jit_render.farm.task_records import TaskRecords
 from jit_render.model.errors import JobError, JobNotFound, Preempted, TransientStoreError
@@ -28,6 +29,7 @@ from jit_render.model.pathmap import PathMap
 from jit_render.model.settings import JobSettings, Settings, StoreSettings
 from jit_render.store import ABSENT, open_store
 from jit_render.testing.fake_clock import FakeClock
+from jit_render.testing.fake_gcs import FakeGcs
 
 
 @pytest.fixture
@@ -158,12 +160,80 @@ def record_of(**more) -> AttemptRecord:
 def test_an_attempt_is_alive_by_its_heartbeat_and_its_process():
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    assert is_alive(record_of(), 1000.0 + STALE_SECONDS)
-    assert not is_alive(record_of(), 1001.0 + STALE_SECONDS)
-    assert not is_alive(record_of(pid=ended.pid), 1000.0)
-    assert is_alive(record_of(pid=ended.pid, host="another"), 1000.0)
-    assert not is_alive(record_of(ended=1000.0), 1000.0)
-    assert is_alive(record_of(heartbeat_seconds=60.0), 1300.0)
+    assert lives(record_of(), 1000.0 + STALE_SECONDS)
+    assert not lives(record_of(), 1001.0 + STALE_SECONDS)
+    assert not lives(record_of(pid=ended.pid), 1000.0)
+    assert lives(record_of(pid=ended.pid, host="another"), 1000.0)
+    assert not lives(record_of(ended=1000.0), 1000.0)
+    assert lives(record_of(heartbeat_seconds=60.0), 1300.0)
+
+
+def lives(record: AttemptRecord, now: float) -> bool:
+    """By one look at `now`."""
+    return Pulse(FakeClock(now)).is_alive(record)
+
+
+@pytest.fixture(params=["files", "gcs"])
+def any_reader(request, reader):
+    if request.param == "files":
+        yield reader
+        return
+    with FakeGcs(buckets=["show"]) as gcs:
+        store = open_store(StoreSettings(endpoint=gcs.url))
+        away = JobReader(store, JobPaths.of(ObjectUrl.parse("gs://show/state"), "shot-12345678").home)
+        store.write(away.paths.spec, encode(spec_of()), if_generation=ABSENT)
+        yield away
+        store.close()
+
+
+@pytest.mark.parametrize("ahead", [86_400.0, -86_400.0], ids=["a day ahead", "a day behind"])
+def test_a_clock_that_is_wrong_where_the_frames_are_rendered_makes_nobody_immortal_or_dead(any_reader, ahead):
+    """The store's own clock says when each beat arrived; here it is this machine's."""
+    reader = any_reader
+    now = time.time()
+    worker = FakeClock(now + ahead)
+    attempt = claim(reader, worker)
+    assert lives(reader.attempts()[0], now)
+    worker.advance(10)
+    attempt.beat()
+    assert lives(reader.attempts()[0], time.time())
+    assert not lives(reader.attempts()[0], time.time() + STALE_SECONDS + 1)
+    assert TaskRecords(reader.store, FakeClock(time.time() + STALE_SECONDS + 1), reader).next_attempt(0) == 2
+
+
+@pytest.mark.parametrize("off", [-86_400.0, 0.0], ids=["a day behind", "right"])
+def test_whoever_watches_judges_by_what_changes_under_its_eyes(reader, off):
+    worker, watcher = FakeClock(time.time() + 86_400), FakeClock(time.time() + off)
+    attempt = claim(reader, worker)
+    records = TaskRecords(reader.store, watcher, reader)
+    for _ in range(3):
+        assert records.next_attempt(0) is None
+        watcher.advance(STALE_SECONDS - 1)
+        worker.advance(1)
+        attempt.beat()
+    assert records.next_attempt(0) is None
+    watcher.advance(STALE_SECONDS + 1)
+    assert records.next_attempt(0) == 2
+    with pytest.raises(Preempted):
+        attempt.beat()
+
+
+def test_a_watcher_whose_clock_jumps_ahead_ends_nobody_who_beats(reader):
+    """Only the first look goes by the wall clock; a jump after it changes nothing."""
+    watcher = FakeClock(time.time())
+    attempt = claim(reader, FakeClock(time.time()))
+    records = TaskRecords(reader.store, watcher, reader)
+    assert records.next_attempt(0) is None
+    watcher._epoch += 365 * 86_400
+    assert records.next_attempt(0) is None
+    attempt.beat()
+
+
+def test_when_the_store_saw_a_record_is_no_part_of_the_record(reader, clock):
+    claim(reader, clock)
+    (record,) = reader.attempts()
+    assert record.seen is not None
+    assert b"seen" not in reader.store.read(reader.paths.attempt(0, 1))[0]
 
 
 def test_a_task_whose_attempt_lives_elsewhere_is_left_alone(reader, clock):

@@ -110,6 +110,7 @@ def test_a_running_attempt_is_shown_with_its_frame_and_an_estimate(tmp_path):
 
 def test_a_worker_without_a_heartbeat_is_not_running(job):
     job.attempt(0, over=False)
+    assert job.follower.refresh().state == "running"
     job.clock.advance(1000)
     assert job.follower.refresh().state == "waiting"
 
