@@ -4,7 +4,8 @@ The default shot is raw mosaics of a few cameras through calibrate, align and de
 statistics (`preprocess_shot`). Both ways run in a process of their own, exactly as the farm starts it, over a Cloud
 Storage server in another process: wall time, CPU time, bytes of pictures that passed, and the most memory it held (its
 own and its files without a disk). Fused must move exactly the inputs and the outputs (`bytes_ratio` 1.00). Where the
-environment names a mounted filer (``JIT_RENDER_BENCH_FILER``, as a GlusterFS mount), the same runs over its folder too.
+machine has GlusterFS, root and FUSE, the same runs over a mount of it (`preprocess_filer`), and where the environment
+names another mounted filer (``JIT_RENDER_BENCH_FILER``), over a folder there.
 
 The large frames are 100 megapixels, 1.2 GB a copy once they are R, G and B as floats. Two workers make one each at the
 same time, by the same pipeline (statistics and proxy look at the whole picture): together they must stay under 4 GB.
@@ -21,9 +22,10 @@ from typing import Any
 
 from rich.table import Table
 
+from benchmarks import gluster, preprocess_filer
 from benchmarks.preprocess_shot import Shot, fill
 from benchmarks.preprocess_task import run as run_tasks
-from jit_render.model.identity import ObjectUrl
+from benchmarks.preprocess_ways import both_ways, in_folder
 from jit_render.model.settings import Settings
 from jit_render.store import open_store
 from jit_render.testing.gcs_process import FakeGcsProcess
@@ -41,14 +43,18 @@ def measure(*, quick: bool) -> dict[str, Any]:
     places: dict[str, Any] = {}
     for name, opened in _places():
         with opened as (root, settings):
-            places[name] = _both_ways(root, settings, shot)
+            places[name] = both_ways(root, settings, shot)
+    why_no_gluster = gluster.missing()
+    if not why_no_gluster:
+        places["glusterfs"] = preprocess_filer.measure(shot)
     large = Shot(LARGE[0] // 4, LARGE[1] // 4, WORKERS, 1) if quick else Shot(*LARGE, WORKERS, 1)
-    with _folder() as (root, settings):
+    with in_folder() as (root, settings):
         big = _one_large(root, settings, large)
-    gcs = places["cloud storage"]
+    gcs = places["bucket"]
     return {
         "shot": {"width": shot.width, "height": shot.height, "frames": shot.frames, "cameras": shot.cameras},
         "raw": places,
+        "skipped": {"glusterfs": why_no_gluster} if why_no_gluster else {},
         "large": big,
         "speed_up": gcs["speed_up"],
         "bytes_ratio": gcs["fused"]["bytes_ratio"],
@@ -62,10 +68,10 @@ def measure(*, quick: bool) -> dict[str, Any]:
 
 
 def _places() -> Iterator[tuple[str, Any]]:
-    yield "cloud storage", _cloud()
+    yield "bucket", _cloud()
     filer = os.environ.get(FILER_VARIABLE)
     if filer:
-        yield "filer", _folder(filer)
+        yield "filer", in_folder(filer)
 
 
 @contextmanager
@@ -76,25 +82,6 @@ def _cloud() -> Iterator[tuple[str, Settings]]:
         with FakeGcsProcess(buckets=["show"], folder=objects) as server:
             store = {"endpoint": server.url}
             yield "gs://show", Settings.model_validate({"job": {"state": "gs://show/state"}, "store": store})
-
-
-@contextmanager
-def _folder(below: str | None = None) -> Iterator[tuple[str, Settings]]:
-    with tempfile.TemporaryDirectory(prefix="preprocess-", dir=below) as folder:
-        yield f"file://{folder}", Settings.model_validate({"job": {"state": f"file://{folder}/state"}})
-
-
-def _both_ways(root: str, settings: Settings, shot: Shot) -> dict[str, Any]:
-    store = open_store(settings.store)
-    read = fill(store, root, shot)
-    runs = {"fused": run_tasks(store, settings, root, shot, Wishes(force=True))}
-    written = sum(info.size_bytes for info in store.list(ObjectUrl.parse(f"{root}/fused")) if info.url.name[0] != ".")
-    runs["staged"] = run_tasks(store, settings, root, shot, Wishes(staged=True, force=True))
-    store.close()
-    for run in runs.values():
-        run["bytes_ratio"] = round((run["bytes_read"] + run["bytes_written"]) / (read + written), 4)
-    speed_up = runs["staged"]["seconds"] / runs["fused"]["seconds"]
-    return {"inputs_bytes": read, "outputs_bytes": written, **runs, "speed_up": round(speed_up, 2)}
 
 
 def _one_large(root: str, settings: Settings, shot: Shot) -> dict[str, Any]:
@@ -108,14 +95,18 @@ def _one_large(root: str, settings: Settings, shot: Shot) -> dict[str, Any]:
 def table(result: dict[str, Any]) -> Table:
     """The same for people."""
     shot = result["shot"]
-    title = f"preprocess: {shot['cameras']} cameras x {shot['frames']} frames, {shot['width']}x{shot['height']}"
-    shown = Table("where", "way", "seconds", "CPU", "read MB", "written MB", "ratio", "peak MB", title=title)
+    title = f"preprocess: {shot['cameras']} cameras x {shot['frames']} frames, {shot['width']}x{shot['height']}; bytes in MB"
+    shown = Table("where", "way", title=title)
+    for name in ("seconds", "CPU", "read", "written", "ratio", "peak"):
+        shown.add_column(name, justify="right", no_wrap=True)
     for place, ways in result["raw"].items():
         for way in ("fused", "staged"):
             _add(shown, place, way, ways[way], f"{ways[way]['bytes_ratio']:.2f}")
         shown.add_row("", f"x {ways['speed_up']:.2f}")
     large = result["large"]
     _add(shown, "folder", f"{large['width']}x{large['height']}", large, "")
+    if result["skipped"]:
+        shown.caption = "; ".join(f"no {place}: {why}" for place, why in result["skipped"].items())
     return shown
 
 

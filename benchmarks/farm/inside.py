@@ -25,14 +25,13 @@ from benchmarks.farm.race import Race
 from benchmarks.farm.systems import Bench, System, systems
 from benchmarks.farm.systems.port import BUCKET
 from benchmarks.farm.values import Result, Run, Setting, Shot
+from benchmarks.isolated import lay_over
 from jit_render.model.identity import ObjectUrl
 from jit_render.model.settings import StoreSettings
 from jit_render.store import open_store
 from jit_render.store.crc import crc32c_of_file
 from jit_render.store.port import ABSENT
 from jit_render.testing.gcs_process import FakeGcsProcess
-
-_LAID_OVER = ("/var/lib/glusterd", "/var/log/glusterfs")
 
 
 def main(arguments: list[str]) -> int:
@@ -43,7 +42,7 @@ def main(arguments: list[str]) -> int:
     setting = Setting(**given)
     network: Network | Unshaped
     if setting.shaped:
-        _lay_over(folder)
+        lay_over(folder)
         network = Network(
             max(setting.hosts), host_bits=setting.host_bits_per_second, filer_bits=setting.filer_bits_per_second
         )
@@ -52,23 +51,11 @@ def main(arguments: list[str]) -> int:
         network = Unshaped(max(setting.hosts))
     address = STORE_ADDRESS if setting.shaped else "127.0.0.1"
     with FakeGcsProcess(buckets=[BUCKET], folder=folder / "gcs", host=address) as server:
-        bench = Bench(setting, folder, folder / "plates", server, is_root=setting.shaped)
+        bench = Bench(setting, folder, folder / "plates", server)
         _make_shot(bench)
         result = _grid(bench, network, wanted)
     _tell({"result": result.to_json()})
     return 0
-
-
-def _lay_over(folder: Path) -> None:
-    """Give GlusterFS and `ip netns` places of their own; seen by this process tree only."""
-    _call("mount", "-t", "tmpfs", "none", "/run")
-    Path("/run/netns").mkdir()
-    Path("/run/gluster").mkdir()
-    for place in map(Path, _LAID_OVER):
-        if place.is_dir():
-            own = folder / place.name
-            own.mkdir()
-            _call("mount", "--bind", str(own), str(place))
 
 
 def _make_shot(bench: Bench) -> None:
@@ -147,12 +134,6 @@ def _programs() -> dict[str, str]:
             said = subprocess.run(command, capture_output=True, text=True, check=False)
             found[name] = (said.stdout or said.stderr).split("\n", 1)[0].strip()
     return found
-
-
-def _call(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
 
 
 def _tell(message: dict[str, Any]) -> None:

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
 import json
 import os
-import shutil
-import signal
 import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import IO, Any
 
+from benchmarks import isolated
 from benchmarks.farm.values import Result, Setting
 
 PREFIX = "jit-render-farm-"
-_SET_PDEATHSIG = 1  # linux/prctl.h
-_LOCK = "lock"
 
 _MEGABIT = 1e6
 FULL = Setting(
@@ -52,27 +43,22 @@ class FarmFailed(RuntimeError):
 
 def run(*, quick: bool, setting: Setting | None = None, only: Sequence[str] = ()) -> dict[str, Any]:
     """Measure; what `values.Result` says, and the ratios that the project holds itself to."""
-    setting = replace(setting or (QUICK if quick else FULL), shaped=has_namespaces())
+    setting = replace(setting or (QUICK if quick else FULL), shaped=isolated.has_namespaces())
     result = measure(setting, only)
     return {**result.to_json(), **judge(result)}
 
 
-def has_namespaces() -> bool:
-    """Whether hosts can be network namespaces here."""
-    return os.geteuid() == 0 and all(shutil.which(name) for name in ("unshare", "ip", "tc"))
-
-
 def measure(setting: Setting, only: Sequence[str] = ()) -> Result:
     """Raises FarmFailed."""
-    remove_leftovers()
-    with _folder() as folder, (folder / "farm.log").open("wb") as log:
+    isolated.remove_leftovers(PREFIX)
+    with isolated.locked_folder(PREFIX) as folder, (folder / "farm.log").open("wb") as log:
         process = subprocess.Popen(
-            _command(folder, is_root=setting.shaped),
+            isolated.command("benchmarks.farm.inside", str(folder), alone=setting.shaped),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - this process has one thread yet
+            preexec_fn=isolated.die_with(os.getpid()),  # noqa: PLW1509 - this process has one thread yet
         )
         try:
             assert process.stdin is not None
@@ -104,45 +90,6 @@ def judge(result: Result) -> dict[str, Any]:
     met["frames_equal"] = all(run.frames_equal for run in result.runs)
     met["fetched_as_planned"] = all(held)
     return {"ratios": ratios, "targets": targets, "met": met}
-
-
-def remove_leftovers() -> None:
-    """Folders of farms that were killed; one whose farm lives holds its lock."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        with suppress(OSError), (folder / _LOCK).open("rb") as lock:
-            if folder.stat().st_uid == os.geteuid():
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder)
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-    with (folder / _LOCK).open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _command(folder: Path, *, is_root: bool) -> list[str]:
-    farm = [sys.executable, "-m", "benchmarks.farm.inside", str(folder)]
-    if not is_root:
-        return farm
-    return ["unshare", "--mount", "--net", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc", *farm]
-
-
-def _die_with(parent: int) -> Any:
-    """For a child before its program starts: have the kernel kill it when we die, even by kill -9."""
-    prctl = ctypes.CDLL(None).prctl
-
-    def tie() -> None:
-        prctl(_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return tie
 
 
 def _follow(lines: IO[str]) -> dict[str, Any] | None:

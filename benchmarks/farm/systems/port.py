@@ -33,7 +33,6 @@ class Bench:
     """The shot as plain files, where servers take it from."""
     server: FakeGcsProcess
     """The object store."""
-    is_root: bool
 
     def frames_of(self, host: Host) -> range:
         """Each host has its own part of the shot."""
