@@ -13,7 +13,7 @@ from typing import Any, Literal
 from gcp_deploy.access import Cloud, translated
 from gcp_deploy.accounts import account_parts
 from gcp_deploy.apis import ApisPart
-from gcp_deploy.batch.machines import check_local_ssds, cores_of
+from gcp_deploy.batch.machines import added_ssds, cores_of
 from gcp_deploy.buckets import bucket_parts
 from gcp_deploy.naming import check as check_names
 from gcp_deploy.network import network_parts, subnetwork_name
@@ -83,8 +83,12 @@ def _guarded(examine_one: Callable[[], Iterator[Finding]], topic: str) -> Iterat
 
 def _names(cloud: Cloud) -> Iterator[Finding]:
     check_names(cloud.gcp)
-    check_local_ssds(cloud.gcp.machine, cloud.gcp.local_ssds)
-    yield Finding("names", "ok", f"deployment {cloud.gcp.name}, {cloud.gcp.machine} in {cloud.gcp.region}")
+    gcp = cloud.gcp
+    added = added_ssds(gcp.machine, gcp.local_ssds)
+    yield Finding("names", "ok", f"deployment {gcp.name}, {gcp.machine} in {gcp.region}")
+    if added > gcp.local_ssds:
+        text = f"nodes get {added}: {gcp.machine} takes no fewer, and gcp.local_ssds is {gcp.local_ssds}"
+        yield Finding("local SSDs", "ok", text)
 
 
 def _project(cloud: Cloud) -> Iterator[Finding]:
@@ -157,8 +161,9 @@ def _quotas(cloud: Cloud) -> Iterator[Finding]:
     cpus = [name for name in (["PREEMPTIBLE_CPUS"] if spot else []) + [f"{family}_CPUS", "CPUS"] if quotas.get(name)]
     ssds = ["PREEMPTIBLE_LOCAL_SSD_GB"] if spot else []
     wanted = [(cpus[:1], gcp.nodes * cores_of(gcp.machine), "CPUs"), (["INSTANCES"], gcp.nodes, "VMs")]
-    if gcp.local_ssds and not gcp.machine.endswith("-lssd"):
-        wanted.append(([*ssds, "LOCAL_SSD_TOTAL_GB"], gcp.nodes * gcp.local_ssds * _LOCAL_SSD_GB, "GB of local SSD"))
+    added = added_ssds(gcp.machine, gcp.local_ssds)
+    if added:
+        wanted.append(([*ssds, "LOCAL_SSD_TOTAL_GB"], gcp.nodes * added * _LOCAL_SSD_GB, "GB of local SSD"))
     for metrics, need, words in wanted:
         metric = next((name for name in metrics if name in quotas), "")
         if not metric:

@@ -10,6 +10,19 @@ if [ ! -x "$render" ]; then
     echo "jit-render: this image has no $render; make one with 'jit-deploy image' and set gcp.image." >&2
     exit 2
 fi
+# include cache.sh
+root="${JIT_ROOT:-}"
+cache=/mnt/disks/cache
+case "$JIT_RENDER_CACHE_ROOT" in
+    "$cache"/*)
+        # Local SSDs that are part of the machine are nobody's volume: whether Batch mounts them is not documented.
+        make_cache "$root$cache" || echo "jit-render: the local SSDs could not be used; the cache is on the boot disk" >&2
+        # What is really there, less the share that a file system and outputs waiting for upload need (CACHE_SHARE).
+        if mountpoint -q "$root$cache"; then
+            export JIT_RENDER_CACHE_LIMIT="$(($(df -Pk "$root$cache" | awk 'NR == 2 { print $2 }') * 1024 / 10 * 9))"
+        fi
+        ;;
+esac
 umask 077
 # Since when this machine is paid for: the attempt's record says so.
 export JIT_RENDER_BOOTED="${JIT_RENDER_BOOTED:-$(($(date +%s) - $(cut -d. -f1 /proc/uptime)))}"

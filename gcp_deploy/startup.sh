@@ -72,20 +72,7 @@ make_image() {
     tell ready "$(ask attributes/jit-render-digest)"
 }
 
-make_cache() { # one file system over all local SSDs, anew after each boot: their content does not outlive the VM
-    local disks=("$root"/dev/disk/by-id/google-local-nvme-ssd-*)
-    [ -e "${disks[0]}" ] || return 0
-    mountpoint -q "$cache" && return 0
-    mkdir -p "$cache"
-    local device="${disks[0]}"
-    if [ "${#disks[@]}" -gt 1 ] && command -v mdadm >/dev/null; then
-        device=/dev/md/jit-render
-        [ -e "$device" ] || mdadm --create "$device" --run --level=0 --raid-devices="${#disks[@]}" "${disks[@]}"
-    fi
-    mkfs.ext4 -q -F -m 0 -E lazy_itable_init=1,nodiscard "$device"
-    mount -o noatime,nobarrier "$device" "$cache" || mount -o noatime "$device" "$cache"
-    chmod 1777 "$cache"
-}
+# include cache.sh
 
 watch_idle() { # a node that nobody gives work to must not go on costing
     local limit="$1" idle=0
@@ -108,7 +95,8 @@ watch_idle() { # a node that nobody gives work to must not go on costing
 case "$(ask attributes/jit-render-role node)" in
     image) make_image ;;
     node)
-        make_cache
+        # Without a cache of its own the node still renders; what must run in any case is the switch below.
+        make_cache "$cache" || echo "jit-render: the local SSDs could not be used; the cache is on the boot disk" >&2
         watch_idle "$(ask attributes/jit-render-idle-minutes 15)" </dev/null >/dev/console 2>&1 &
         disown
         ;;

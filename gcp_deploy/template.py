@@ -10,15 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from importlib import resources
 from typing import Any
 
 from gcp_deploy.access import Cloud, translated
 from gcp_deploy.accounts import node_account
-from gcp_deploy.batch.machines import check_local_ssds
+from gcp_deploy.batch.machines import added_ssds
 from gcp_deploy.network import ComputePart, network_name, subnetwork_name
 from gcp_deploy.operations import change
 from gcp_deploy.parts import Look, Verdict
+from gcp_deploy.scripts import script
 from jit_render.model.errors import CloudError, CloudNotFound
 
 ROLE_KEY = "jit-render-role"
@@ -29,7 +29,7 @@ _SCOPE = "https://www.googleapis.com/auth/cloud-platform"  # what is allowed is 
 
 def startup_script() -> str:
     """The start-up script that template and image builder share."""
-    return resources.files("gcp_deploy").joinpath("startup.sh").read_text(encoding="utf-8")
+    return script("startup.sh")
 
 
 def image_family(cloud: Cloud) -> str:
@@ -41,7 +41,6 @@ def image_family(cloud: Cloud) -> str:
 def properties(cloud: Cloud) -> dict[str, Any]:
     """A node, as Compute's message InstanceProperties has it."""
     gcp = cloud.gcp
-    check_local_ssds(gcp.machine, gcp.local_ssds)
     boot = {
         "boot": True,
         "auto_delete": True,
@@ -52,8 +51,7 @@ def properties(cloud: Cloud) -> dict[str, Any]:
             "labels": cloud.labels,
         },
     }
-    # Machines that bring their local SSDs with them must not be given any.
-    ssds = 0 if gcp.machine.endswith("-lssd") else gcp.local_ssds
+    ssds = added_ssds(gcp.machine, gcp.local_ssds)
     metadata = {ROLE_KEY: "node", "jit-render-idle-minutes": f"{gcp.idle:g}"}
     return {
         "description": f"A node of {gcp.name}",

@@ -16,14 +16,22 @@ def cores_of(machine: str) -> int:
     return int(_parse(machine)["cores"])
 
 
-def check_local_ssds(machine: str, count: int) -> None:
-    """Raises ConfigError where that machine cannot have that many local SSDs."""
+def has_included_ssds(machine: str) -> bool:
+    """Whether local SSDs are part of the type (``c3-standard-8-lssd``); such a machine is given none beside them."""
+    return bool(_parse(machine)["lssd"])
+
+
+def added_ssds(machine: str, wanted: int) -> int:
+    """How many local SSDs to ask for where `wanted` are set: none beside included ones, no fewer than the type takes.
+
+    Raises ConfigError for a type that takes none.
+    """
+    if not wanted or has_included_ssds(machine):
+        return 0
     family, cores = _parse(machine)["family"], cores_of(machine)
-    if count and family in _NO_LOCAL_SSD:
+    if family in _NO_LOCAL_SSD:
         raise ConfigError(f"{machine} takes no local SSD; choose another gcp.machine, or set gcp.local_ssds = 0.")
-    least = _LEAST_LOCAL_SSDS.get((family, cores), 0)
-    if 0 < count < least:
-        raise ConfigError(f"{machine} takes {least} local SSDs or more; set gcp.local_ssds = {least}.")
+    return max(wanted, _LEAST_LOCAL_SSDS.get((family, cores), 0))
 
 
 def _parse(machine: str) -> re.Match[str]:

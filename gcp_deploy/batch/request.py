@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 from gcp_deploy.accounts import own_account
 from gcp_deploy.batch.labels import job_labels
-from gcp_deploy.batch.machines import check_local_ssds, cores_of
+from gcp_deploy.batch.machines import added_ssds, cores_of, has_included_ssds
+from gcp_deploy.scripts import script
 from jit_render.farm.outcome import TRY_AGAIN
 from jit_render.model.errors import ConfigError
 from jit_render.model.identity import ObjectUrl
@@ -26,7 +26,8 @@ BOOT_CACHE = "/var/lib/jit-render/cache"
 """Without local SSDs."""
 LOCAL_SSD_GB = 375
 CACHE_SHARE = 0.9
-"""Of the local SSDs; what a file system takes, and outputs waiting for upload, need the rest."""
+"""Of the local SSDs; what a file system takes, and outputs waiting for upload, need the rest. The node itself looks at
+what is mounted and takes this share of that (node.sh)."""
 BOOT_DISK_GB = 50
 TASKS_LIMIT = 100_000
 PARALLEL_LIMIT = 5_000
@@ -97,15 +98,14 @@ def batch_request(settings: Settings, plan: RoundPlan) -> dict[str, Any]:
 
 def _task_spec(settings: Settings, plan: RoundPlan) -> dict[str, Any]:
     gcp = settings.gcp
-    script = resources.files("gcp_deploy").joinpath("node.sh").read_text(encoding="utf-8")
     spec: dict[str, Any] = {
-        "runnables": [{"script": {"text": script}, "displayName": "jit-render work"}],
+        "runnables": [{"script": {"text": script("node.sh")}, "displayName": "jit-render work"}],
         "computeResource": {"cpuMilli": str(cores_of(gcp.machine) * 1000)},
         "maxRetryCount": RETRIES,
         "lifecyclePolicies": [{"action": "RETRY_TASK", "actionCondition": {"exitCodes": list(RETRIED)}}],
         "environment": {"variables": node_environment(settings, plan)},
     }
-    if gcp.local_ssds:
+    if added_ssds(gcp.machine, gcp.local_ssds):
         spec["volumes"] = [{"deviceName": "cache", "mountPath": CACHE_MOUNT}]
     return spec
 
@@ -113,13 +113,15 @@ def _task_spec(settings: Settings, plan: RoundPlan) -> dict[str, Any]:
 def node_environment(settings: Settings, plan: RoundPlan) -> dict[str, str]:
     """What a node is told beside its task's number."""
     gcp = settings.gcp
-    limit = int(gcp.local_ssds * LOCAL_SSD_GB * 1000**3 * CACHE_SHARE) if gcp.local_ssds else settings.cache.limit
+    added = added_ssds(gcp.machine, gcp.local_ssds)
+    on_ssd = added or has_included_ssds(gcp.machine)
+    limit = int(added * LOCAL_SSD_GB * 1000**3 * CACHE_SHARE) if added else settings.cache.limit
     values = {
         "JIT_RENDER_HOME": str(plan.home),
         "JIT_RENDER_ROUND": plan.number,
         "JIT_RENDER_MACHINE": gcp.machine,
         "JIT_RENDER_PROVISIONING": gcp.provisioning,
-        "JIT_RENDER_CACHE_ROOT": f"{CACHE_MOUNT}/jit-render" if gcp.local_ssds else BOOT_CACHE,
+        "JIT_RENDER_CACHE_ROOT": f"{CACHE_MOUNT}/jit-render" if on_ssd else BOOT_CACHE,
         "JIT_RENDER_CACHE_LIMIT": limit,
         "JIT_RENDER_FARM_GRACE": min(gcp.notice, SPOT_GRACE_SECONDS),
         "JIT_RENDER_STORE_PROJECT": gcp.project,
@@ -135,7 +137,6 @@ def node_environment(settings: Settings, plan: RoundPlan) -> dict[str, str]:
 
 
 def _allocation(gcp: GcpSettings, labels: dict[str, str]) -> dict[str, Any]:
-    check_local_ssds(gcp.machine, gcp.local_ssds)
     policy: dict[str, Any] = {
         "machineType": gcp.machine,
         "provisioningModel": "SPOT" if gcp.provisioning == "spot" else "STANDARD",
@@ -145,8 +146,9 @@ def _allocation(gcp: GcpSettings, labels: dict[str, str]) -> dict[str, Any]:
             "image": _full(gcp.image or f"family/{gcp.name}", f"projects/{gcp.project}/global/images"),
         },
     }
-    if gcp.local_ssds:
-        disk = {"type": "local-ssd", "sizeGb": str(gcp.local_ssds * LOCAL_SSD_GB)}
+    added = added_ssds(gcp.machine, gcp.local_ssds)
+    if added:
+        disk = {"type": "local-ssd", "sizeGb": str(added * LOCAL_SSD_GB)}
         policy["disks"] = [{"newDisk": disk, "deviceName": "cache"}]
     zones = [f"zones/{zone}" for zone in gcp.zones]
     return {

@@ -29,6 +29,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "spot": {},
     "on-demand": {"provisioning": "standard", "zones": [], "nodes": 100},
     "no-local-ssd": {"machine": "e2-standard-8", "local_ssds": 0, "network": "", "subnetwork": "", "account": ""},
+    "included-ssds": {"machine": "c3-standard-8-lssd"},
     "striped": {"machine": "n2-highmem-16", "local_ssds": 4, "network": "projects/host/global/networks/shared"},
 }
 
@@ -94,13 +95,28 @@ def test_what_the_machines_fault_is_is_tried_again_and_nothing_else() -> None:
     ("gcp", "said"),
     [
         ({"machine": "e2-standard-8"}, "takes no local SSD"),
-        ({"machine": "n2-standard-16"}, "takes 2 local SSDs or more"),
         ({"machine": "big one"}, "is no machine type"),
     ],
 )
 def test_a_machine_that_cannot_be_is_refused_with_the_way_out(gcp: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         request(**gcp)
+
+
+def test_local_ssds_that_are_part_of_the_machine_are_not_asked_for_again() -> None:
+    asked = request(machine="c3-standard-8-lssd", local_ssds=2)
+    task = asked["taskGroups"][0]["taskSpec"]
+
+    assert "disks" not in asked["allocationPolicy"]["instances"][0]["policy"]
+    assert "volumes" not in task
+    assert task["environment"]["variables"]["JIT_RENDER_CACHE_ROOT"] == "/mnt/disks/cache/jit-render"
+
+
+def test_a_machine_that_takes_no_fewer_local_ssds_gets_its_least() -> None:
+    asked = request(machine="n2-standard-16", local_ssds=1)
+
+    disk = asked["allocationPolicy"]["instances"][0]["policy"]["disks"][0]["newDisk"]
+    assert disk == {"type": "local-ssd", "sizeGb": "750"}
 
 
 def test_names_follow_from_the_folder_and_the_round() -> None:

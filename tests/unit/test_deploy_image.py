@@ -16,11 +16,12 @@ from deploy_kit import Killed, bring_all_up, cloud_for, recording
 
 from gcp_deploy.image import ImageBuild, nuke_archive, read_recipe
 from gcp_deploy.inventory import leftovers
+from gcp_deploy.template import startup_script
 from jit_render.model.errors import CloudError, ConfigError
 from jit_render.testing.fake_cloud import FakeCloud
 from jit_render.testing.fake_gcs import FakeGcs
 
-SCRIPT = Path(__file__).parents[2] / "gcp_deploy" / "startup.sh"
+SCRIPT = startup_script()
 
 
 @pytest.fixture
@@ -145,7 +146,7 @@ def _run_script(tmp_path: Path, gcs: FakeGcs, attributes: dict[str, str]) -> dic
         "PYTHONPATH": "",
     }
     try:
-        subprocess.run(["bash", str(SCRIPT)], env=environment, check=False, capture_output=True, timeout=60)
+        subprocess.run(["bash", "-c", SCRIPT], env=environment, check=False, capture_output=True, timeout=60)
     finally:
         server.shutdown()
         server.server_close()
