@@ -35,7 +35,7 @@ NAMES = (
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=[*NAMES, "all", "report"])
+    parser.add_argument("name", choices=[*NAMES, "all", "report", "readme"])
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
     parser.add_argument("--quick", action="store_true", help="fewer samples")
     parser.add_argument("--compare", action="store_true", help="fail where a ratio became worse since the last time")
@@ -47,6 +47,8 @@ def main(arguments: list[str]) -> int:
 
         console.print(f"written to {report.write(report.gather(), asked.out)}")
         return 0
+    if asked.name == "readme":
+        return _refreshed(console, Path("README.md"))
     measured: dict[str, Any] = {}
     for name in NAMES if asked.name == "all" else [asked.name]:
         module = importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
@@ -60,6 +62,20 @@ def main(arguments: list[str]) -> int:
         results.write(asked.json, measured if asked.name == "all" else measured[asked.name])
         console.print(f"written to {asked.json}")
     return _compared(console, measured) if asked.compare else 0
+
+
+def _refreshed(console: Console, readme: Path) -> int:
+    """2 where there is no place for the figures."""
+    from benchmarks.report import gather
+    from benchmarks.report.readme import refresh
+
+    try:
+        changed = refresh(readme, gather())
+    except (OSError, ValueError) as error:
+        console.print(str(error), highlight=False, markup=False)
+        return 2
+    console.print(f"{readme}: {'figures refreshed' if changed else 'nothing new'}", highlight=False)
+    return 0
 
 
 def _compared(console: Console, measured: dict[str, Any]) -> int:

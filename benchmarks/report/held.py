@@ -14,7 +14,7 @@ _ALL = (
 
 
 def held(found: Found) -> Section:
-    body = [row for name in _ALL for row in _rows(name, found.get(name))]
+    body = [row for name in _ALL for row in rows(name, found.get(name))]
     missed = sum(row[4] == "missed" for row in body)
     words = (
         f"{missed} of {sum(row[4] in {'met', 'missed'} for row in body)} targets were missed by the runs shown here."
@@ -24,7 +24,8 @@ def held(found: Found) -> Section:
     )
 
 
-def _rows(name: str, result: dict[str, Any] | None) -> list[tuple[str, str, str, str, str]]:
+def rows(name: str, result: dict[str, Any] | None) -> list[tuple[str, str, str, str, str]]:
+    """Benchmark, figure, measured, wanted, verdict; one row that says how to measure it where it was not."""
     if result is None:
         return [(name, "", "", "", f"not measured: python -m benchmarks {name}")]
     met = result.get("met")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from benchmarks.report import gather, write
+from benchmarks.report.readme import BEGIN, END, block, refresh
 from benchmarks.results import keep
 
 MACHINE = {"cpu": "EPYC <b>", "cores": 2, "python": "3.11", "date": "2026-11-21T06:00:00+00:00", "load": 0.5}
@@ -115,3 +118,39 @@ def test_a_full_run_stands_before_a_quick_one(tmp_path):
     for quick in (False, True):
         keep({"benchmark": "warm", "quick": quick, "machine": MACHINE}, tmp_path)
     assert gather(tmp_path)["warm"]["quick"] is False
+
+
+def test_the_figures_of_the_readme_are_written_by_the_command(results, tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{BEGIN}\nby hand: 99 times\n{END}\nafter\n")
+    assert refresh(readme, results)
+    text = readme.read_text()
+    assert "by hand" not in text
+    assert text.startswith(f"before\n{BEGIN}\n| figure |")
+    assert text.endswith(f"{END}\nafter\n")
+    assert "| warm: large | 1.2, missed | 1.01 | `python -m benchmarks warm` | 2026-11-21 |" in text
+    assert "cost less, than one filer | 31 (30 to 32) % | 40 % | `python -m benchmarks simulate --quick`" in text
+    assert "Measured on EPYC b , 2 cores" in text
+    assert not refresh(readme, results)
+
+
+def test_a_readme_without_results_or_marks_says_so(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"{END} {BEGIN}")
+    with pytest.raises(ValueError, match="have no place"):
+        refresh(readme, {})
+    assert block({}) == "Nothing was measured here yet: `make bench` does."
+
+
+def test_the_block_of_our_readme_has_the_shape_that_the_command_gives():
+    """A figure by hand has no command and no day beside it."""
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    ours = text.split(BEGIN)[1].split(END)[0].strip()
+    row = re.compile(r"\| [^|]+ \| [^|]+ \| [^|]* ?\| `python -m benchmarks [a-z-]+( --quick)?` \| \d{4}-\d\d-\d\d \|")
+    lines = ours.splitlines()
+    assert ours == block({}) or (
+        lines[0].startswith("| figure | here |")
+        and all(row.fullmatch(line) for line in lines[2:-2])
+        and lines[-1].startswith("Measured on ")
+    )
+    assert not re.search(r"\d (%|times|x)\b", text.split("## How fast")[1].split(BEGIN)[0])
