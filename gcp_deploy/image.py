@@ -24,7 +24,7 @@ from jit_render.model.errors import CloudDenied, CloudError, CloudNotFound, Clou
 from jit_render.model.identity import ObjectUrl
 
 BASE_IMAGE = "projects/debian-cloud/global/images/family/debian-12"  # Python 3.11
-_BUILDER_MACHINE = "e2-standard-4"
+BUILDER_MACHINE = "e2-standard-4"
 _PATIENCE_SECONDS = 2400.0
 _LOOK_SECONDS = 10.0
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -146,7 +146,7 @@ class ImageBuild:
         instance = {
             "name": self._builder,
             "description": f"jit-render={gcp.name}",
-            "machine_type": f"zones/{zone}/machineTypes/{_BUILDER_MACHINE}",
+            "machine_type": f"zones/{zone}/machineTypes/{BUILDER_MACHINE}",
             "disks": [{"boot": True, "auto_delete": True, "initialize_params": boot}],
             "network_interfaces": [{"network": network_name(self._cloud), "subnetwork": subnetwork_name(self._cloud)}],
             "service_accounts": [{"email": node_account(self._cloud), "scopes": [_SCOPE]}],

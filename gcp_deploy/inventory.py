@@ -19,9 +19,6 @@ from jit_render.cost import HOURS_PER_MONTH, Prices
 from jit_render.model.errors import CloudDenied, CloudNotFound, ConfigError
 
 _GIB = 1024**3
-# List prices that no price table has: images and snapshots per GiB and month, an unused external address per hour.
-_STORED_USD_MONTH = 0.05
-_ADDRESS_USD_HOUR = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +43,9 @@ def leftovers(cloud: Cloud) -> list[Item]:
         *_batch_jobs(cloud),
         *_machines(cloud, prices),
         *_disks(cloud, prices),
-        *_stored(cloud, "Images", "images", "archive_size_bytes"),
-        *_stored(cloud, "Snapshots", "snapshots", "storage_bytes"),
-        *_addresses(cloud),
+        *_stored(cloud, prices, "Images", "archive_size_bytes"),
+        *_stored(cloud, prices, "Snapshots", "storage_bytes"),
+        *_addresses(cloud, prices),
         *_templates(cloud),
     ]
 
@@ -131,20 +128,23 @@ def _disks(cloud: Cloud, prices: Prices | None) -> Iterator[Item]:
         yield Item("disk", each.name, where, detail, None if rate is None else rate * each.size_gb, command)
 
 
-def _stored(cloud: Cloud, client: str, words: str, size_field: str) -> Iterator[Item]:
+def _stored(cloud: Cloud, prices: Prices | None, client: str, size_field: str) -> Iterator[Item]:
+    words = client.lower()
+    rate = prices.rates.get(words.removesuffix("s")) if prices else None
     for each in labelled(cloud, client):
         size = int(getattr(each, size_field) or each.disk_size_gb * _GIB)
         command = f"gcloud compute {words} delete {each.name} --project={cloud.project}"
         detail = f"{size / _GIB:.1f} GiB"
-        yield Item(words.removesuffix("s"), each.name, "global", detail, size / _GIB * _STORED_USD_MONTH, command)
+        yield Item(words.removesuffix("s"), each.name, "global", detail, _stored_usd(size, rate), command)
 
 
-def _addresses(cloud: Cloud) -> Iterator[Item]:
+def _addresses(cloud: Cloud, prices: Prices | None) -> Iterator[Item]:
+    rate = prices.rates.get("address_hour") if prices else None
     for each in labelled(cloud, "Addresses"):
         where = _last(each.region)
         costs = each.address_type != "INTERNAL"
         command = f"gcloud compute addresses delete {each.name} --region={where} --project={cloud.project}"
-        usd = _ADDRESS_USD_HOUR * HOURS_PER_MONTH if costs else 0.0
+        usd = 0.0 if not costs else None if rate is None else rate * HOURS_PER_MONTH
         yield Item("address", each.name, where, each.address or "reserved", usd, command)
 
 
@@ -213,6 +213,12 @@ def _finished(cloud: Cloud, folder: str, jobs: dict[str, int]) -> dict[str, int]
 
 def as_json(items: list[Item]) -> list[dict[str, Any]]:
     return [asdict(item) for item in items]
+
+
+def unpriced(items: list[Item]) -> str:
+    """A clause on those that `total` cannot count, for the end of a sentence; empty where there are none."""
+    count = sum(item.usd_month is None for item in items)
+    return f", and {count} whose price is unknown" if count else ""
 
 
 def total(items: list[Item]) -> float:

@@ -22,7 +22,7 @@ def image(wheels: Wheels = Path("wheels"), base: Base = "", yes: Yes = False, ov
     Nothing comes from the internet: wheels are uploaded to the state bucket, Nuke is the archive that gcp.nuke names.
     The same wheels, Nuke and base are never built twice. Safe to interrupt.
     """
-    from gcp_deploy.image import BASE_IMAGE, ImageBuild, nuke_archive, read_recipe
+    from gcp_deploy.image import BASE_IMAGE, BUILDER_MACHINE, ImageBuild, nuke_archive, read_recipe
     from gcp_deploy.naming import check
     from jit_render.cli.output import note, say
 
@@ -31,7 +31,7 @@ def image(wheels: Wheels = Path("wheels"), base: Base = "", yes: Yes = False, ov
         recipe = read_recipe(wheels, nuke=nuke_archive(cloud), base=base or BASE_IMAGE)
         build_of = ImageBuild(cloud, recipe)
         say(f"{build_of.name}: {len(recipe.files)} files, Nuke {recipe.nuke or 'none'}, on {recipe.base}")
-        if not yes and not agreed("Build it on a VM of about 0.13 USD an hour, some ten minutes?"):
+        if not yes and not agreed(f"Build it on a VM ({BUILDER_MACHINE}), some ten minutes?"):
             note("Nothing was changed.")
             raise typer.Exit(1)
         with working("building") as rename:

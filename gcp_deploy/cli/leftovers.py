@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def leftovers(overrides: Set = None, json: Json = False) -> None:
     """List everything with this deployment's label that still costs, dollars a month, and the command that ends it."""
-    from gcp_deploy.inventory import as_json, kept, total
+    from gcp_deploy.inventory import as_json, kept, total, unpriced
     from gcp_deploy.inventory import leftovers as find
     from jit_render.cli.output import say, say_json
 
@@ -26,7 +26,8 @@ def leftovers(overrides: Set = None, json: Json = False) -> None:
         say_json({"leftovers": as_json(found), "kept": as_json(data), "usd_month": usd})
         return
     if found:
-        say(f"Left over of {name}, {total(found):.2f} USD a month if it stays (jit-deploy down ends it all):\n")
+        say(f"Left over of {name}: {total(found):.2f} USD a month{unpriced(found)}.")
+        say("'jit-deploy down' ends it all; under each stands what ends it alone.\n")
         _say_items(found)
     else:
         say(f"Nothing of {name} is left over.")
@@ -40,7 +41,7 @@ def _say_items(items: list[Item]) -> None:
     from jit_render.cli.output import say
 
     for item in items:
-        usd = "?" if item.usd_month is None else f"{item.usd_month:.2f}"
+        usd = "price unknown" if item.usd_month is None else f"{item.usd_month:.2f}"
         place = f", {item.place}" if item.place else ""
-        say(f"{usd:>9}  {item.kind} {item.name} ({item.detail}{place})")
-        say(f"           {item.command}")
+        say(f"{usd:>13}  {item.kind} {item.name} ({item.detail}{place})")
+        say(f"               {item.command}")

@@ -44,7 +44,10 @@ class MachineRow(_Row):
 
 
 class Rates(_Row):
-    """Everything that is no machine; None: this table does not say. Units are those of the package's first table."""
+    """Everything that is no machine; None: this table does not say. Units are those of the package's first table.
+
+    That one lacks `image` and `snapshot` (per GiB and month) and `address_hour` (one that is reserved and unused).
+    """
 
     local_ssd: Usd | None = None
     local_ssd_spot: Usd | None = None
@@ -65,6 +68,9 @@ class Rates(_Row):
     rapid_cache_hour: Usd | None = None
     rapid_cache_ingest: Usd | None = None
     rapid_cache_read: Usd | None = None
+    image: Usd | None = None
+    snapshot: Usd | None = None
+    address_hour: Usd | None = None
 
 
 class FilerServer(_Row):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from deploy_kit import bring_all_up, cloud_for, take_down
 
-from gcp_deploy.inventory import kept, leftovers
+from gcp_deploy.inventory import kept, leftovers, unpriced
 from jit_render.model.errors import CloudDenied
 from jit_render.testing.fake_cloud import FakeCloud
 
@@ -52,12 +53,25 @@ def test_everything_with_our_label_is_listed_with_dollars_and_the_command_that_e
     items = {item.name: item for item in leftovers(cloud_for(fake))}
     ours = ["disk", "image", "ip", "off", "snap", "vm"]
     assert sorted(items) == sorted(f"{name}-jit-render" for name in ours)
-    dollars = {name: round(items[f"{name}-jit-render"].usd_month or 0, 2) for name in ours}
-    spot_with_ssd = round(0.0978 * 730 + 375 * 0.0428, 2)
-    assert dollars == {"disk": 85.0, "image": 1.0, "ip": 7.3, "off": 0.0, "snap": 2.0, "vm": spot_with_ssd}
+    dollars = {name: items[f"{name}-jit-render"].usd_month for name in ours}
+    spot_with_ssd = pytest.approx(0.0978 * 730 + 375 * 0.0428)
+    no_price = {"image": None, "ip": None, "snap": None}  # the package's table has no source for them
+    assert dollars == {"disk": pytest.approx(85.0), "off": 0.0, "vm": spot_with_ssd, **no_price}
+    assert unpriced(list(items.values())) == ", and 3 whose price is unknown"
     assert items["vm-jit-render"].command == (
         "gcloud compute instances delete vm-jit-render --zone=us-central1-b --project=studio-one"
     )
+
+
+def test_a_table_of_the_studios_own_prices_images_snapshots_and_addresses(fake: FakeCloud, tmp_path: Path) -> None:
+    folder = tmp_path / "jit-render" / "prices"
+    folder.mkdir(parents=True)
+    rates = "[rates]\nimage = 0.5\nsnapshot = 0.25\naddress_hour = 1\n"
+    text = f'region = "us-central1"\ndate = 2026-11-01\nsource = "the price page of the day"\n{rates}'
+    (folder / "us-central1-2026-11-01.toml").write_text(text)
+    litter(fake, MINE)
+    dollars = {item.kind: item.usd_month for item in leftovers(cloud_for(fake))}
+    assert (dollars["image"], dollars["snapshot"], dollars["address"]) == (10.0, 10.0, 730.0)
 
 
 def test_down_ends_it_all_and_nothing_of_others(fake: FakeCloud) -> None:
@@ -75,7 +89,7 @@ def test_things_in_a_region_without_prices_are_listed_all_the_same() -> None:
         litter(fake, MINE)
         found = {item.kind: item.usd_month for item in leftovers(cloud_for(fake, region="europe-west4"))}
     assert found["disk"] is None
-    assert found["image"] == pytest.approx(1.0)
+    assert found["image"] is None
 
 
 def test_buckets_are_told_with_what_they_hold_and_what_it_costs(fake: FakeCloud) -> None:
