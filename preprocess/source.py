@@ -22,6 +22,7 @@ from jit_render.model.errors import ChecksumMismatch, RenderError
 from jit_render.model.identity import ObjectInfo
 from jit_render.store import Store
 from jit_render.store.crc import Crc32c
+from preprocess.camera_raw import RawInvalid, is_raw, open_raw
 from preprocess.image import Image, Window
 from preprocess.memory_file import MemoryFile
 
@@ -90,11 +91,9 @@ class SourceFile:
         """`channels`: which to read; none: all up to the first layer's. Raises SourceInvalid."""
         self._file = file
         self.name = name
-        self._input: Any = oiio.ImageInput.open(str(file.path))
-        if self._input is None:
-            file.close()
-            raise SourceInvalid(f"{name} is no picture that can be read: {_one_line(oiio.geterror())}")
+        self._input: Any = None
         try:
+            self._input = _opened(file, name)
             spec = self._input.spec()
             self._places = self._chosen(spec, channels)
             self.layout = _layout(spec, [spec.channelnames[place] for place in self._places])
@@ -104,7 +103,8 @@ class SourceFile:
 
     @property
     def stored_bytes(self) -> int:
-        return self._file.size_bytes
+        """What it takes up before any pixel is a float."""
+        return self._file.size_bytes + getattr(self._input, "held_bytes", 0)
 
     def rows(self, top: int, bottom: int) -> Image:
         """The rows of the data window from `top` up to `bottom`, as float32. Raises SourceInvalid."""
@@ -155,6 +155,19 @@ class SourceFile:
         if missing:
             raise SourceInvalid(f"{self.name} has no channel {', '.join(missing)}; it has {', '.join(names)}.")
         return [names.index(name) for name in wanted]
+
+
+def _opened(file: MemoryFile, name: str) -> Any:
+    """An ImageInput, or what stands for one. Raises SourceInvalid."""
+    if is_raw(name):
+        try:
+            return open_raw(file.path, name)
+        except RawInvalid as error:
+            raise SourceInvalid(f"{name} is cut short, damaged or no camera raw: {_one_line(str(error))}") from None
+    found = oiio.ImageInput.open(str(file.path))
+    if found is None:
+        raise SourceInvalid(f"{name} is no picture that can be read: {_one_line(oiio.geterror())}")
+    return found
 
 
 def plain_names(names: list[str]) -> tuple[str, ...]:

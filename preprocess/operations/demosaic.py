@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from preprocess.image import Floats, Image
 from preprocess.operations.bands import padded_rows, row_bands
-from preprocess.operations.mosaic import Pattern, colour_at, corner_phase
+from preprocess.operations.mosaic import PATTERN, PATTERNS, Pattern, colour_at, corner_phase
 from preprocess.operations.port import Context, Operation
 
 _HALO = 2
@@ -51,7 +52,7 @@ class Demosaic(Operation):
     tileable: ClassVar[bool] = True
     copies: ClassVar[float] = 1.3
 
-    pattern: Pattern = "RGGB"
+    pattern: Pattern | Literal["file"] = Field(default="RGGB", description="file: as camera raw says")
     method: Literal["malvar", "bilinear"] = "malvar"
 
     @property
@@ -65,19 +66,30 @@ class Demosaic(Operation):
         height, width, count = image.shape
         if count != 1:
             raise self.fail(context, f"a mosaic has one channel, not {count} ({', '.join(image.channels)})")
+        pattern = self._pattern(image, context)
         result = np.empty((height, width, 3), np.float32)
         down, right = corner_phase(image)
         for top, bottom in row_bands(height, 12 * width):
             padded = padded_rows(image.pixels[:, :, 0], top, bottom, _HALO, "mirror")
-            self._fill(padded, result[top:bottom], (down + top, right))
+            self._fill(padded, result[top:bottom], pattern, (down + top, right))
         return image.with_pixels(result, channels=("R", "G", "B"))
 
-    def _fill(self, padded: Floats, target: Floats, phase: tuple[int, int]) -> None:
+    def _pattern(self, image: Image, context: Context) -> Pattern:
+        if self.pattern != "file":
+            return self.pattern
+        for known in PATTERNS:
+            if image.metadata.get(PATTERN) == known:
+                return known
+        raise self.fail(
+            context, f'the source does not say its pattern; write it instead of "file": {", ".join(PATTERNS)}'
+        )
+
+    def _fill(self, padded: Floats, target: Floats, pattern: Pattern, phase: tuple[int, int]) -> None:
         kernels = _KERNELS[self.method]
         for row in range(min(2, target.shape[0])):
             for column in range(min(2, target.shape[1])):
-                here = colour_at(self.pattern, phase, row, column)
-                beside = colour_at(self.pattern, phase, row, column + 1)
+                here = colour_at(pattern, phase, row, column)
+                beside = colour_at(pattern, phase, row, column + 1)
                 for place, wanted in enumerate("RGB"):
                     out = target[row::2, column::2, place]
                     taps: Taps = ((1.0, _HERE),) if wanted == here else kernels[_neighbourhood(wanted, here, beside)]

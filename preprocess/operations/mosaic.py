@@ -11,6 +11,9 @@ from typing import Literal
 from preprocess.image import Image, Window
 
 Pattern = Literal["RGGB", "BGGR", "GRBG", "GBRG"]
+PATTERNS: tuple[Pattern, ...] = ("RGGB", "BGGR", "GRBG", "GBRG")
+BLACK, WHITE, PATTERN = "sensor:black", "sensor:white", "sensor:pattern"
+"""Metadata of camera raw: four numbers, one number, a pattern."""
 
 
 def corner_phase(image: Image) -> tuple[int, int]:
