@@ -57,6 +57,8 @@ class _Farm:
     tasks: deque[tuple[int, tuple[int, ...]]]
     inbox: queue.SimpleQueue[Said] = field(default_factory=queue.SimpleQueue)
     preemptions: int = 0
+    noticing: list[float] = field(default_factory=list)
+    """Seconds from the end of a node that worked until its attempt was closed."""
 
     def go(self) -> None:
         """Until every frame is done."""
@@ -90,6 +92,7 @@ class _Farm:
         kill_node(Path(node.settings.cache.root))
         if node.worker is not None:
             self._end(node, node.worker)
+            self.noticing.append(time.monotonic() - now)
         node.ends = self.life(now)
 
     def _hear(self, said: Said) -> None:
@@ -112,7 +115,7 @@ class _Farm:
 
 
 def render(shot: SmallShot, *, law: Law, per_day: float, chunk: int, nodes: int, seed: int) -> dict[str, Any]:
-    """One job; its wall and busy seconds, what was lost, and what the bound allows to be lost."""
+    """One job; its wall and busy seconds, what was lost, and the longest of what a preemption may cost."""
     clock = SystemClock()
     settings = shot.settings("unused")
     store = open_store(settings.store)
@@ -131,28 +134,38 @@ def render(shot: SmallShot, *, law: Law, per_day: float, chunk: int, nodes: int,
                 if node.worker is not None:
                     node.worker.kill()
                 kill_node(Path(node.settings.cache.root))
-        return {"chunk": chunk, "wall_seconds": wall, "preemptions": farm.preemptions, **_counted(reader)}
+        told = {"chunk": chunk, "wall_seconds": wall, "preemptions": farm.preemptions}
+        return {**told, "longest_notice": max(farm.noticing, default=0.0), **_counted(reader)}
 
 
 def _counted(reader: JobReader) -> dict[str, Any]:
-    """Seconds of all attempts by what they went to; each preemption may cost a frame in hand and a start."""
+    """Seconds of all attempts by what they went to: frames that count, and what each attempt took beyond its own."""
     attempts = reader.attempts()
     spec = reader.spec()
     if reader.missing():
         raise RuntimeError(f"{reader.paths.job_id}: frames are missing at the end")
     commits = reader.commit_records([key for frame in spec.frame_set for key in spec.commits(frame)])
-    slowest: dict[tuple[int, str], float] = {}
+    slowest: dict[tuple[tuple[int, int], int, str], float] = {}
     for key, record in commits.items():
-        slot = (key.frame, key.write)
+        slot = ((record.task, record.attempt), key.frame, key.write)
         slowest[slot] = max(slowest.get(slot, 0.0), record.render_seconds)
-    useful = sum(slowest.values())
-    busy = sum((attempt.ended or attempt.heartbeat) - attempt.started for attempt in attempts)
+    own: dict[tuple[int, int], float] = {}
+    frames: dict[int, float] = {}
+    for (attempt, frame, _), seconds in slowest.items():
+        own[attempt] = own.get(attempt, 0.0) + seconds
+        frames[frame] = frames.get(frame, 0.0) + seconds
+    spent = {(one.task, one.attempt): (one.ended or one.heartbeat) - one.started for one in attempts}
+    beyond = {key: seconds - own.get(key, 0.0) for key, seconds in spent.items()}
+    cut = {(one.task, one.attempt) for one in attempts if one.failure is FailureClass.PREEMPTED}
     return {
         "attempts": len(attempts),
-        "busy_seconds": busy,
-        "useful_seconds": useful,
+        "busy_seconds": sum(spent.values()),
+        "useful_seconds": sum(own.values()),
         "frames_lost": sum(attempt.frames_lost for attempt in attempts),
-        "frame_seconds": useful / len(spec.frame_set),
+        "longest_frame": max(frames.values()),
+        "cut": len(cut),
+        "cut_seconds": sum(beyond[key] for key in cut),
+        "longest_start": max((seconds for key, seconds in beyond.items() if key not in cut), default=0.0),
     }
 
 

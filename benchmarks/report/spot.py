@@ -19,8 +19,10 @@ def spot(found: Found) -> Section:
     charts = {f"preempt-{law}": _wasted(law, [row for row in result["simulated"] if row["law"] == law]) for law in laws}
     words = (
         "Simulated: work of the nodes beyond the same job without preemption, 50 nodes and 2,000 frames of 300 s, by "
-        "what share is taken a day; the bound is half a frame, a boot and a start for each. Measured in small: below, "
-        "with a day compressed to seconds."
+        "what share is taken a day. The bound is the most that restarting by the frame may add: for each node that is "
+        "taken the longest frame, a boot, a start and the first frame's files. Measured in small, with a day "
+        "compressed to seconds: below; overhead has each task's start in it, wasted is what preemption added, "
+        "and may not be more than the bound, a frame in hand, a start and the notice for each."
     )
     return Section(_TITLE, words, charts, _measured(result["measured"]) + origin(result, "preempt"))
 
@@ -50,10 +52,11 @@ def _measured(told: list[dict[str, Any]]) -> str:
             str(row["preemptions"]),
             f"{row['wall_seconds']:.1f}",
             f"{100 * row['overhead']:.0f} %",
+            f"{100 * row['wasted']:.0f} %" if "wasted" in row else "",
             f"{100 * row['bound']:.0f} %",
             str(row["frames_lost"]),
         )
         for row in told
     ]
-    heads = ("law", "a day", "chunk", "taken", "wall s", "overhead", "bound", "lost")
-    return grid(heads, body, numbers=(1, 2, 3, 4, 5, 6, 7))
+    heads = ("law", "a day", "chunk", "taken", "wall s", "overhead", "wasted", "bound", "lost")
+    return grid(heads, body, numbers=(1, 2, 3, 4, 5, 6, 7, 8))

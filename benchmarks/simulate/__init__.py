@@ -46,7 +46,7 @@ def measure(*, quick: bool) -> dict[str, Any]:
     counts = QUICK_COUNTS if quick else COUNTS
     nodes = NODES[:-1] if quick else NODES
     clouds = [cloud(shot) for shot in SHOTS]
-    steps = len(clouds) * (len(counts) * len(COMPARED) + 1 + 9) + len(MB_PER_SECOND) * len(nodes)
+    steps = len(clouds) * (len(counts) * len(COMPARED) + 3 + 9) + len(MB_PER_SECOND) * len(nodes)
     shots = {}
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("simulating", total=steps)
@@ -57,11 +57,10 @@ def measure(*, quick: bool) -> dict[str, Any]:
         for one in clouds:
             shots[one.shot] = {
                 "assumed": asdict(one),
-                "headline": headline(one, seeds, paid, FRAMES_PER_NODE // 2 if quick else FRAMES_PER_NODE),
+                "headline": headline(one, seeds, paid, FRAMES_PER_NODE // 2 if quick else FRAMES_PER_NODE, told),
                 "growth": growth(one, counts, seeds, paid, told),
                 "sensitivity": sensitivity(one, paid, told),
             }
-            told()
         cells = choices(clouds[0], paid, told, nodes=nodes)
     validation = _validation(newest("farm"))
     return {

@@ -53,6 +53,7 @@ def run(system: System, world: World, seed: int) -> Outcome:
         filer if system == "gluster" else 0.0,
         bucket,
         farm.bucket_reads,
+        max(farm.compute, default=0.0),
     )
 
 

@@ -128,6 +128,8 @@ class Outcome:
     filer_bytes: float
     bucket_bytes: float
     bucket_reads: float
+    longest_frame: float = 0.0
+    """Seconds of computing of the frame that took longest."""
 
     @property
     def frames_per_hour(self) -> float:

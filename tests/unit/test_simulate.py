@@ -9,11 +9,12 @@ import pytest
 import simpy
 
 from benchmarks.farm.values import HostRun, Result, Run, Setting, Shot
+from benchmarks.preempt import judged
 from benchmarks.preempt.law import simulate
 from benchmarks.simulate.choices import rapid_cache_pays_from
 from benchmarks.simulate.cloud import cloud
 from benchmarks.simulate.figures import fed, headline
-from benchmarks.simulate.interval import interval
+from benchmarks.simulate.interval import interval, until_narrow
 from benchmarks.simulate.link import SharedLine
 from benchmarks.simulate.model import run
 from benchmarks.simulate.money import Terms, cost
@@ -180,4 +181,28 @@ def test_the_chunk_that_is_chosen_wastes_less_than_the_extremes_and_frames_resta
     rows = {row["chunk"]: row for row in simulate("exponential", 0.5, range(1, 3))}
     assert rows["auto"]["overhead"]["mean"] < rows["1"]["overhead"]["mean"]
     for row in rows.values():
-        assert row["wasted"]["mean"] < 2 * row["bound"]["mean"]
+        assert 0 < row["wasted"]["mean"] <= row["bound"]["mean"]
+        assert row["expected"]["mean"] < row["bound"]["mean"]
+
+
+def test_without_preemption_nothing_is_wasted_and_nothing_may_be():
+    for row in simulate("bathtub", 0.0, range(1, 4)):
+        assert (row["wasted"]["mean"], row["expected"]["mean"], row["bound"]["mean"]) == (0, 0, 0)
+
+
+def test_a_cut_may_cost_the_frame_in_hand_a_start_and_the_notice_and_nothing_else_is_its_fault():
+    calm = {"busy_seconds": 15.0, "useful_seconds": 10.0, "frames_lost": 0, "cut": 0, "cut_seconds": 0.0}
+    longest = {"longest_frame": 1.0, "longest_start": 0.5, "longest_notice": 0.25}
+    assert judged({**calm, **longest}) == {
+        "overhead": 0.5,
+        "wasted": 0.0,
+        "bound": 0.0,
+        "frames_lost_per_preemption": 0.0,
+    }
+    cut = judged({**calm, **longest, "cut": 2, "cut_seconds": 2.0, "frames_lost": 1})
+    assert cut == pytest.approx({"overhead": 0.5, "wasted": 0.2, "bound": 0.35, "frames_lost_per_preemption": 0.5})
+
+
+def test_seeds_end_where_the_interval_is_narrow_enough():
+    assert len(until_narrow(range(1, 11), float, lambda seed: (5.0,), within=0.1)) == 3
+    assert len(until_narrow(range(1, 11), float, lambda seed: (seed,), within=0.1)) == 10
