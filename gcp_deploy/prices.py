@@ -17,6 +17,7 @@ from typing import Any
 
 from gcp_deploy.access import Cloud
 from jit_render.cost import MachineRow, Prices, PriceTable, Rates, prices, spell_table
+from jit_render.farm.billing import price_folder
 from jit_render.model.errors import CloudError, ConfigError
 
 _COMPUTE = "6F81-5844-456A"
@@ -41,12 +42,6 @@ class Catalogue:
 
     units: dict[tuple[str, bool, str], float] = field(default_factory=dict)
     rates: dict[str, float] = field(default_factory=dict)
-
-
-def price_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where tables of one's own lie, beside the user's settings."""
-    home = environ.get("XDG_CONFIG_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".config")
-    return Path(home) / "jit-render" / "prices"
 
 
 def user_prices(region: str) -> Prices:

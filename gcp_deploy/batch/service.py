@@ -73,9 +73,7 @@ class BatchService:
     def create(self, parent: str, job_id: str, request: dict[str, Any], request_id: str) -> ServiceJob:
         """Raises CloudConflict where a job of that id is there (and is not the answer to the same request)."""
         batch_v1 = _library()
-        asked = batch_v1.CreateJobRequest(
-            parent=parent, job_id=job_id, job=as_proto(request), request_id=request_id
-        )
+        asked = batch_v1.CreateJobRequest(parent=parent, job_id=job_id, job=as_proto(request), request_id=request_id)
         return _service_job(self._call("create_job", asked, f"{parent}/jobs/{job_id}"))
 
     def get(self, name: str) -> ServiceJob | None:

@@ -15,11 +15,12 @@ Region = Annotated[str, typer.Option("--region", help="Another region than gcp.r
 
 def prices(refresh: Refresh = False, region: Region = "", overrides: Set = None, json: Json = False) -> None:
     """Show what machines cost in the region; with --refresh, ask the Cloud Billing Catalog first."""
-    from gcp_deploy.prices import price_folder, user_prices
     from gcp_deploy.prices import refresh as refresh_table
+    from gcp_deploy.prices import user_prices
     from gcp_deploy.wizard import machine_rows
     from jit_render.cli.config import load
     from jit_render.cli.output import note, say, say_json, say_table
+    from jit_render.farm.billing import price_folder
 
     flags = [*(overrides or ()), *([f"gcp.region={region}"] if region else [])]
     if refresh:
