@@ -21,6 +21,8 @@ Rules = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace the [gcp] section that is there.")]
 Output = Annotated[Path, typer.Option("--file", help="The file to write.")]
+Spot = Annotated[bool | None, typer.Option("--spot/--on-demand", help="What kind of VMs render.")]
+LocalSsds = Annotated[int | None, typer.Option(help="Local SSDs of 375 GB a node for the cache; 0: none.")]
 Nodes = Annotated[int | None, typer.Option(help="Most nodes of one job.")]
 Budget = Annotated[float | None, typer.Option(help="USD that one job may cost; 0: no limit.")]
 
@@ -36,6 +38,8 @@ def init(
     state: Annotated[str, typer.Option(help="Bucket of the jobs' records.")] = "",
     path: Rules = None,
     machine: Text = "",
+    spot: Spot = None,
+    local_ssds: LocalSsds = None,
     nodes: Nodes = None,
     nuke: Annotated[str, typer.Option(help="URL of the studio's own Nuke archive.")] = "",
     licence: Annotated[str, typer.Option(help="port@host of the licence server.")] = "",
@@ -64,7 +68,11 @@ def init(
         "nuke": nuke,
         "licence": licence,
     }
-    said = {key: value for key, value in given.items() if value} | ({} if budget is None else {"budget": budget})
+    if spot is not None:
+        given["provisioning"] = "spot" if spot else "standard"
+    zeros = {"budget": budget, "local_ssds": local_ssds}  # where 0 says something
+    said = {key: value for key, value in given.items() if value}
+    said |= {key: value for key, value in zeros.items() if value is not None}
     answers = _answers(text, said, path or [], yes=yes)
     wizard.write(file, wizard.written(text, answers))
     say(f"wrote {file}")
@@ -83,7 +91,7 @@ def _read(file: Path) -> str:
 def _answers(text: str, given: dict[str, Any], rules: list[str], *, yes: bool) -> Any:
     """All answers: flags, else what the file said, else asked for, else defaults. Raises ConfigError."""
     from gcp_deploy.naming import check
-    from gcp_deploy.wizard import Answers, completed, default_settings, fitting_ssds
+    from gcp_deploy.wizard import Answers, completed, default_settings
 
     questions = _Questions(given, _old(text), yes=yes)
     base = questions.gcp
@@ -103,14 +111,15 @@ def _answers(text: str, given: dict[str, Any], rules: list[str], *, yes: bool) -
     prices = questions.show_machines(region)
     machine = questions.text("machine", "Machine type", base.machine)
     rest = {
+        "provisioning": questions.text("provisioning", "VMs (spot or standard)", base.provisioning, _provisioning),
+        "local_ssds": questions.local_ssds(machine, prices),
         "nodes": int(questions.text("nodes", "Most nodes of one job", str(base.nodes), int)),
         "nuke": questions.text("nuke", "Nuke archive (gs://..., empty: none)", base.nuke),
         "licence": questions.text("licence", "Licence server (port@host, empty: none)", base.licence),
         "budget": float(questions.text("budget", "USD that one job may cost (0: no limit)", f"{base.budget:g}", float)),
     }
     where = {"region": region, "zones": zones, "name": name, "machine": machine}
-    ssds = fitting_ssds(prices, machine, base.local_ssds)
-    gcp = completed(_validated({**base.model_dump(), **where, **buckets, **rest, "local_ssds": ssds}))
+    gcp = completed(_validated({**base.model_dump(), **where, **buckets, **rest}))
     check(gcp)
     return Answers(gcp, paths)
 
@@ -133,6 +142,18 @@ class _Questions:
             return tuple(self._given.get("zones", old))
         said = ask(f"Zones of {region} (comma-separated, empty: all)", ",".join(old), str)
         return tuple(zone.strip() for zone in said.split(",") if zone.strip())
+
+    def local_ssds(self, machine: str, prices: Any) -> int:
+        """As many as that machine can have; not asked where there is no choice. Raises ConfigError."""
+        from gcp_deploy.batch.machines import added_ssds, has_included_ssds
+        from gcp_deploy.wizard import fitting_ssds
+
+        wanted = self.gcp.local_ssds
+        fitting = fitting_ssds(prices, machine, wanted)
+        if "local_ssds" not in self._given and (has_included_ssds(machine) or (wanted and not fitting)):
+            return 0
+        text = "Local SSDs of 375 GB a node, for the cache (0: none)"
+        return added_ssds(machine, int(self.text("local_ssds", text, str(fitting), int)))
 
     def show_machines(self, region: str) -> Any:
         """The table of machines, where one has to be chosen; the prices, where there are any."""
@@ -192,6 +213,12 @@ def _validated(values: dict[str, Any]) -> GcpSettings:
     from jit_render.model.settings import Layer, resolve
 
     return resolve([Layer("the answers", {"gcp": values})]).settings.gcp
+
+
+def _provisioning(text: str) -> str:
+    if text not in {"spot", "standard"}:
+        raise ValueError(text)
+    return text
 
 
 def _default_project(old: str) -> str:

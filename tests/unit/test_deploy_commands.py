@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from test_farm_status import Job
 
 from gcp_deploy import access
 from gcp_deploy.apis import NEEDED
 from gcp_deploy.cli.main import app
 from jit_render.cli import boundary
+from jit_render.cli.main import app as render_app
+from jit_render.farm.records import encode
+from jit_render.model.job import AttemptRecord
+from jit_render.store import ABSENT
 from jit_render.testing.fake_clock import FakeClock
 from jit_render.testing.fake_cloud import FakeCloud
 
@@ -52,8 +59,6 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
 def _answer(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
     """What somebody types, line after line; empty is the default."""
-    import io
-
     monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
 
 
@@ -95,7 +100,7 @@ def test_init_asks_for_everything_with_a_default_and_shows_what_machines_cost(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     typed = ["studio-one", "", "us-central1-a,us-central1-b", "", "plates", "", "", "/jobs/show", "", "n2-standard-16"]
-    _answer(monkeypatch, *typed, "many", "8", "", "4101@licence.studio.example", "12.5")
+    _answer(monkeypatch, *typed, "cheap", "standard", "1", "many", "8", "", "4101@licence.studio.example", "12.5")
     code, _, err = shell("init")
     assert code == 0, err
     assert "n2d-standard-8" in err
@@ -104,6 +109,7 @@ def test_init_asks_for_everything_with_a_default_and_shows_what_machines_cost(
     assert written["gcp"]["zones"] == ["us-central1-a", "us-central1-b"]
     assert written["gcp"]["assets"] == "plates"
     assert (written["gcp"]["nodes"], written["gcp"]["budget"]) == (8, 12.5)
+    assert written["gcp"]["provisioning"] == "standard"
     assert written["gcp"]["local_ssds"] == 2  # n2-standard-16 takes no fewer
     assert [rule["prefix"] for rule in written["paths"]] == [["/jobs/show"], ["/jobs/show/renders"]]
     assert written["job"]["state"] == "gs://studio-one-jit-state"
@@ -134,6 +140,7 @@ def test_init_keeps_what_others_wrote_and_replaces_its_own_only_when_told(shell:
     ("flags", "message"),
     [
         ([], "no project"),
+        (["--project", "studio-one", "--machine", "e2-standard-8", "--local-ssds", "1"], "takes no local SSD"),
         (["--project", "x"], "gcp.project: 'x' cannot be"),
         (["--project", "studio-one", "--path", "relative=gs://b"], "not absolute"),
         (["--project", "studio-one", "--path", "/a=plates"], "not a storage URL"),
@@ -146,6 +153,16 @@ def test_init_refuses_what_cannot_be_and_writes_nothing(shell: Shell, flags: lis
     assert code == 2
     assert message in err
     assert not shell.file.exists()
+
+
+def test_a_flag_answers_for_the_kind_of_vms_and_their_local_ssds(shell: Shell) -> None:
+    flags = ["--project", "studio-one", "--on-demand", "--local-ssds", "4"]
+    assert shell("init", "--yes", *flags)[0] == 0
+    gcp = tomllib.loads(shell.file.read_text())["gcp"]
+    assert (gcp["provisioning"], gcp["local_ssds"]) == ("standard", 4)
+    assert shell("init", "--yes", "--force", "--machine", "c3-standard-8-lssd", "--spot")[0] == 0
+    gcp = tomllib.loads(shell.file.read_text())["gcp"]
+    assert (gcp["provisioning"], gcp["local_ssds"]) == ("spot", 0)  # its own are part of it
 
 
 def test_init_leaves_a_file_that_it_cannot_read_alone(shell: Shell) -> None:
@@ -237,6 +254,37 @@ def test_prices_are_refreshed_from_the_catalogue_and_used(shell: Shell) -> None:
     assert told["machines"]["n2-standard-8"]["on_demand"] == 0.3885  # the catalogue did not say
     assert told["rates"]["pd_ssd"] == pytest.approx(0.19)
     assert "MACHINE" in shell("prices")[1]
+
+
+def test_refreshed_prices_are_what_a_job_is_billed_at(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job was submitted on the refresh's day, with an hour on one node."""
+    job = Job(shell.folder, "1-2", 2, start=1_790_000_000.0)
+    hour = {"task": 0, "attempt": 1, "host": "h", "pid": 1, "started": job.clock.wall() - 3600}
+    ended = {"heartbeat": job.clock.wall(), "ended": job.clock.wall(), "machine": "n2d-standard-8"}
+    spec = shell.folder / "jobs" / "job" / "job.json"
+    spec.write_text(json.dumps({**json.loads(spec.read_text()), "created": job.clock.wall()}))
+    job.store.write(job.paths.attempt(0, 1), encode(AttemptRecord(**hour, **ended)), if_generation=ABSENT)
+    job.store.close()
+    monkeypatch.setenv("JIT_RENDER_JOB_STATE", f"file://{shell.folder}")
+
+    def machines_usd() -> float:
+        answer = io.StringIO()
+        with contextlib.redirect_stdout(answer), pytest.raises(SystemExit):
+            boundary.run(render_app, "jit-render", ["cost", str(job.paths.home), "--json"])
+        return float(json.loads(answer.getvalue())["usd"]["total"])
+
+    shell("init", "--yes", "--project", "studio-one", "--local-ssds", "0")
+    before = machines_usd()
+    shell.fake.services.enabled.update(NEEDED)
+    shell.fake.billing.skus = [
+        _sku("N2D AMD Instance Core running in Americas", "OnDemand", 0.03),
+        _sku("N2D AMD Instance Ram running in Americas", "OnDemand", 0.004),
+        _sku("Spot Preemptible N2D AMD Instance Core running in Americas", "Preemptible", 0.01),
+        _sku("Spot Preemptible N2D AMD Instance Ram running in Americas", "Preemptible", 0.001),
+    ]
+    assert shell("prices", "--refresh")[0] == 0
+
+    assert machines_usd() - before == pytest.approx(8 * 0.01 + 32 * 0.001 - 0.0978)
 
 
 def test_a_region_that_the_catalogue_does_not_know_is_refused(shell: Shell) -> None:
