@@ -62,6 +62,7 @@ def cost_lines(cost: JobCost) -> list[str]:
     if cost.estimate is not None:
         expected = cost.estimate.usd
         rows.append(("estimated", f"{usd(expected.mid)} ({usd(expected.low)} to {usd(expected.high)})"))
+    rows += [("not counted", text) for text in not_counted(cost)]
     rows += [("assumed", text) for text in assumptions(cost)]
     width = max(len(label) for label, _ in rows)
     lines.append("")
@@ -113,6 +114,19 @@ def otherwise(cost: JobCost) -> list[str]:
     return lines
 
 
+def not_counted(cost: JobCost) -> list[str]:
+    """What no record tells: whether, and how often, results were fetched to somewhere outside the cloud.
+
+    At the first step of the price list, which is its dearest; nothing where a table has no price for it.
+    """
+    rate = cost.prices.rates.get("internet_first")
+    written = cost.bill.bytes_written
+    if not written or rate is None:
+        return []
+    once = usd(written / 1024**3 * rate)
+    return [f"egress of results pulled off the cloud: {size(written)}, {once} each time"]
+
+
 def assumptions(cost: JobCost) -> list[str]:
     """What the records do not tell."""
     terms = cost.terms
@@ -158,6 +172,7 @@ def cost_json(cost: JobCost) -> dict[str, Any]:
         },
         "estimate": cost.estimate.model_dump(mode="json") if cost.estimate else None,
         "prices": {"region": cost.prices.region, "as_of": cost.prices.as_of.isoformat()},
+        "not_counted": not_counted(cost),
         "assumptions": assumptions(cost),
         "as_if": cost.bill.is_assumed,
         "frames": [{"frame": frame, **_money(money)} for frame, money in sorted(cost.bill.frames.items())],

@@ -1,5 +1,7 @@
 """What jobs cost and are expected to cost, from records that a test writes; and a page of hostile names."""
 
+from dataclasses import replace
+
 import pytest
 from test_farm_status import Job
 
@@ -92,6 +94,15 @@ def test_a_budget_holds_the_job_until_it_is_raised(job):
 def test_few_workers_of_a_large_job_add_up():
     assert 32 <= sum(counts(task, 5000) for task in range(5000)) <= COUNTERS
     assert all(counts(task, 10) for task in range(10))
+
+
+def test_a_bill_says_what_fetching_the_results_would_add(job, tmp_path):
+    job.commit(1)
+    cost = cost_of(settings(tmp_path), JobReader(job.store, job.paths.home), now=job.clock.wall())
+    cost = replace(cost, bill=replace(cost.bill, bytes_written=10 * 1024**3))
+    once = 10 * PRICES.rate("internet_first")
+    line = next(line for line in cost_lines(cost) if "not counted" in line)
+    assert line.endswith(f"egress of results pulled off the cloud: 10.7 GB, ${once:.2f} each time")
 
 
 def test_an_estimate_says_that_it_is_a_guess_and_warns_of_the_budget(job, tmp_path):
