@@ -19,18 +19,19 @@ _SCRIPT = Path(plates.__file__).with_name("shot.nk")
 class SmallShot:
     """A studio of one shot: plates below the URL `plates`; outputs, records and caches below `folder`.
 
-    `endpoint`: of the fake Cloud Storage, where the plates are in it.
+    `endpoint`: of the fake Cloud Storage, where the plates are in it. `size`: width and height of the plates in pixels.
     """
 
     folder: Path
     plates: ObjectUrl
     frames: int
     endpoint: str = ""
+    size: tuple[int, int] = SIZE
 
     def make_plates(self) -> None:
         """Put all of the shot's plates into their bucket."""
         store = Settings.model_validate({"store": {"endpoint": self.endpoint}}).store
-        plates.put(store, self.plates, size=SIZE, on_progress=lambda _done, _total: None)
+        plates.put(store, self.plates, size=self.size, on_progress=lambda _done, _total: None)
 
     def settings(self, cache: str, *, lookahead: int = 4) -> Settings:
         """A node's settings, with the cache of that name. Tasks hold all frames."""
@@ -51,7 +52,7 @@ class SmallShot:
     def submission(self, settings: Settings, *, chunk: int = 0) -> Submission:
         """The shot as a new job with tasks of `chunk` frames; 0: what the settings say."""
         text = _SCRIPT.read_text(encoding="utf-8")
-        width, height = SIZE
+        width, height = self.size
         script = self.folder / "shot.nk"
         script.write_text(text.replace("1920 1080 0 0 1920 1080", f"{width} {height} 0 0 {width} {height}"))
         span = f"{plates.FIRST}-{plates.FIRST + self.frames - 1}"
