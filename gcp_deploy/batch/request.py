@@ -42,7 +42,7 @@ _OF_THIS_MACHINE = {
     "cache": {"root", "limit"},
     "store": set[str](),
     "farm": {"workers", "grace"},
-    "render": {"renderer", "nuke", "gizmo_path", "environment"},  # the job's spec has what matters of them
+    "render": {"renderer", "nuke", "gizmo_path", "environment"},  # the job's spec, and gcp.node_*, say
 }
 """Sections whose settings a node shares where they are not the default, but for those that a node has its own way."""
 
@@ -125,6 +125,8 @@ def node_environment(settings: Settings, plan: RoundPlan) -> dict[str, str]:
         "JIT_RENDER_CACHE_LIMIT": limit,
         "JIT_RENDER_FARM_GRACE": min(gcp.notice, SPOT_GRACE_SECONDS),
         "JIT_RENDER_STORE_PROJECT": gcp.project,
+        "JIT_RENDER_RENDER_NUKE": gcp.node_nuke,
+        "JIT_RENDER_RENDER_GIZMO_PATH": ":".join(gcp.node_gizmo_path),
         "foundry_LICENSE": gcp.licence,
         **{
             f"JIT_RENDER_{section}_{key}".upper(): value

@@ -122,6 +122,10 @@ class GcpSettings(_Section):
     image: str = ""
     nuke: str = ""
     """URL of the studio's own Nuke archive."""
+    node_nuke: str = ""
+    """``render.nuke`` on nodes: executable or version; empty: what the job was submitted with."""
+    node_gizmo_path: tuple[str, ...] = ()
+    """``render.gizmo_path`` on nodes: folders of the image."""
     licence: str = ""
     """``port@host`` of the licence server."""
     endpoint: str = ""

@@ -15,11 +15,12 @@ from batch_kit import GCP, spec
 from google.cloud import batch_v1
 
 from gcp_deploy.batch.labels import label_value
-from gcp_deploy.batch.request import RETRIED, RoundPlan, batch_id, batch_request, request_id
+from gcp_deploy.batch.request import RETRIED, RoundPlan, batch_id, batch_request, node_environment, request_id
 from gcp_deploy.batch.service import agrees, as_proto, as_request
+from jit_render.cli.config import environment_layer
 from jit_render.model.errors import CloudError, ConfigError
 from jit_render.model.identity import ObjectUrl
-from jit_render.model.settings import Settings
+from jit_render.model.settings import Settings, resolve
 from jit_render.testing.fake_batch import REGIONS
 from jit_render.testing.fake_batch_rules import check_request
 
@@ -117,6 +118,18 @@ def test_a_machine_that_takes_no_fewer_local_ssds_gets_its_least() -> None:
 
     disk = asked["allocationPolicy"]["instances"][0]["policy"]["disks"][0]["newDisk"]
     assert disk == {"type": "local-ssd", "sizeGb": "750"}
+
+
+def test_nodes_have_a_nuke_and_gizmos_of_their_own_and_not_this_machines() -> None:
+    here = {"nuke": "/home/ann/Nuke15.1", "gizmo_path": ["/home/ann/gizmos"]}
+    there = {"node_nuke": "15.1", "node_gizmo_path": ["/opt/nuke/gizmos", "/opt/show"]}
+    plan = RoundPlan(HOME, spec(), 1, 4)
+
+    told = node_environment(Settings.model_validate({"gcp": {**GCP, **there}, "render": here}), plan)
+    layer = environment_layer({key: value for key, value in told.items() if "_RENDER_" in key[4:]})
+    on_node = resolve([layer]).settings.render
+    assert (on_node.nuke, on_node.gizmo_path) == ("15.1", ("/opt/nuke/gizmos", "/opt/show"))
+    assert "ann" not in " ".join(node_environment(Settings.model_validate({"gcp": GCP, "render": here}), plan).values())
 
 
 def test_names_follow_from_the_folder_and_the_round() -> None:
