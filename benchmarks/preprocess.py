@@ -95,7 +95,8 @@ def _one_large(root: str, settings: Settings, shot: Shot) -> dict[str, Any]:
 def table(result: dict[str, Any]) -> Table:
     """The same for people."""
     shot = result["shot"]
-    title = f"preprocess: {shot['cameras']} cameras x {shot['frames']} frames, {shot['width']}x{shot['height']}; bytes in MB"
+    size = f"{shot['width']}x{shot['height']}"
+    title = f"preprocess: {shot['cameras']} cameras x {shot['frames']} frames, {size}; bytes in MB"
     shown = Table("where", "way", title=title)
     for name in ("seconds", "CPU", "read", "written", "ratio", "peak"):
         shown.add_column(name, justify="right", no_wrap=True)

@@ -78,27 +78,27 @@ def fill(store: Store, root: str, shot: Shot) -> int:
     """The raws and the white field; their bytes. Slopes with a little noise: neither free nor easy to compress."""
     noise = np.random.default_rng(7).standard_normal((_BAND, shot.width, 1)).astype(np.float32) * np.float32(0.01)
     slope = np.linspace(0.05, 0.8, shot.width, dtype=np.float32)[None, :, None]
-    with _encoded(shot, 0.9 + 0.1 * slope + noise) as flat:
-        total = _put(store, f"{root}/flat.exr", flat)
+    with encoded(shot, 0.9 + 0.1 * slope + noise) as flat:
+        total = put(store, f"{root}/flat.exr", flat)
     for frame in range(FIRST, FIRST + shot.frames):
-        with _encoded(shot, noise + slope * np.float32(1 + frame % 3 / 10)) as raw:
+        with encoded(shot, noise + slope * np.float32(1 + frame % 3 / 10)) as raw:
             for camera in shot.camera_names:
-                total += _put(store, f"{root}/raw/{camera}/{camera}.{frame}.exr", raw)
+                total += put(store, f"{root}/raw/{camera}/{camera}.{frame}.exr", raw)
     return total
 
 
-def _encoded(shot: Shot, band: Floats) -> MemoryFile:
-    """A mosaic whose rows repeat those of `band`, as half floats."""
+def encoded(shot: Shot, band: Floats, channels: tuple[str, ...] = ("Y",), stored: str = "half") -> MemoryFile:
+    """A picture whose rows repeat those of `band`."""
     window = Window(0, 0, shot.width, shot.height)
     encoder: Encoder | None = None
     for top in range(0, shot.height, _BAND):
         rows = min(_BAND, shot.height - top)
-        image = Image(np.ascontiguousarray(band[:rows]), ("Y",), Window(0, top, shot.width, rows), window)
-        encoder = encoder or Encoder("raw", Storage(".exr", "half", "none"), window, image)
+        image = Image(np.ascontiguousarray(band[:rows]), channels, Window(0, top, shot.width, rows), window)
+        encoder = encoder or Encoder("raw", Storage(".exr", stored, "none"), window, image)
         encoder.write(image)
     assert encoder is not None
     return encoder.finish()
 
 
-def _put(store: Store, url: str, file: MemoryFile) -> int:
+def put(store: Store, url: str, file: MemoryFile) -> int:
     return store.upload(ObjectUrl.parse(url), file.path, crc32c=file.crc32c(), if_generation=ABSENT).size_bytes
