@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from jit_render.model.errors import PreconditionFailed
+from jit_render.model.errors import ObjectNotFound
 from jit_render.model.identity import ObjectUrl
 from jit_render.model.settings import StoreSettings
-from jit_render.store import ABSENT, open_store
+from jit_render.store import ABSENT, Store, open_store
+from jit_render.store.crc import Crc32c
 from preprocess.encode import Encoder, Storage
 from preprocess.image import Image
 
@@ -90,7 +91,10 @@ def mosaic(camera: int, frame: int) -> Image:
 
 
 def put(folder: str, camera: int, frame: int) -> int:
-    """Make one raw below the URL `folder`, or with frame 0 the white field, unless it is there; its bytes."""
+    """Have one raw below the URL `folder`, or with frame 0 the white field; its bytes, or 0 where it was there.
+
+    What is there may come from an earlier version of this example, or be cut short: other bytes are replaced.
+    """
     name = CAMERAS[camera]
     place = f"raw/{name}/{name}.{frame}.tif" if frame else f"flat/{name}.tif"
     url = ObjectUrl.parse(f"{folder}/{place}")
@@ -100,13 +104,25 @@ def put(folder: str, camera: int, frame: int) -> int:
         encoder = Encoder(url.name, Storage(".tif", "uint16", "none"), image.data_window, image)
         encoder.write(image)
         with encoder.finish() as file:
+            crc32c, condition = file.crc32c(), ABSENT
             try:
-                store.upload(url, file.path, crc32c=file.crc32c(), if_generation=ABSENT)
-            except PreconditionFailed:
-                return 0
+                found = store.stat(url)
+                if (found.size_bytes, found.crc32c or crc32c_of(store, url)) == (file.size_bytes, crc32c):
+                    return 0
+                condition = found.id.generation
+            except ObjectNotFound:
+                pass
+            store.upload(url, file.path, crc32c=crc32c, if_generation=condition)
             return file.size_bytes
     finally:
         store.close()
+
+
+def crc32c_of(store: Store, url: ObjectUrl) -> int:
+    """Of an object in a folder, which keeps no checksums."""
+    crc = Crc32c()
+    crc.update(memoryview(store.read(url)[0]))
+    return crc.value
 
 
 def put_all(folder: str, processes: int) -> tuple[int, int]:
