@@ -41,6 +41,7 @@ from jit_render.model.exr import EXTENSIONS, check_exr
 from jit_render.model.identity import ObjectUrl
 
 LOG = logging.getLogger(__name__)
+TAKEN_ON_THE_LOOP = 2  # files, at half a millisecond each; the way to a thread and back takes longer (0086)
 
 Output = tuple[str, ObjectUrl]
 """A view and where its file belongs."""
@@ -142,8 +143,11 @@ class Outputs:
             lease.is_publishing = True
         entries: list[Entry] = []
         try:
-            loop = asyncio.get_running_loop()
-            entries = await loop.run_in_executor(self._disk, self._take, publication, places)
+            if len(urls) <= TAKEN_ON_THE_LOOP:
+                entries = self._take(publication, places)
+            else:
+                loop = asyncio.get_running_loop()
+                entries = await loop.run_in_executor(self._disk, self._take, publication, places)
             for entry in entries:
                 for file in entry.files:
                     put_link(places[file.url], file.path)
@@ -155,7 +159,7 @@ class Outputs:
         return entries
 
     def _take(self, publication: Publication, places: dict[ObjectUrl, Path]) -> list[Entry]:
-        """In a thread: check all, then keep all."""
+        """Check all, then keep all."""
         drafts = [
             (_draft(publication, group, places), [places[url] for url in group.urls])
             for group in _groups(publication.outputs)

@@ -3,7 +3,8 @@
 ``python held_agent.py PLAN FOLDER <the agent's arguments>``: PLAN is JSON, from the base name of an output to the point
 at which the work on it stops; a file of that base name in FOLDER tells that it stands there. Only the thread that does
 the work stands still. What the points wrap are the agent's own steps; nothing else of it is changed, except that a
-chunk is short enough for two of them, and that sealing begins soon.
+chunk is short enough for two of them, that sealing begins soon, and
+that outputs are taken in a thread.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from jit_render.agent import spool, uploads
+from jit_render.agent import outputs, spool, uploads
 from jit_render.agent.__main__ import main
 from jit_render.agent.entry import Entry
 from jit_render.cache import NodeCache
@@ -81,4 +82,5 @@ if __name__ == "__main__":
     hold(json.loads(sys.argv[1]), Path(sys.argv[2]))
     gcs_upload.CHUNK_BYTES = CHUNK_BYTES
     uploads.SEAL_AFTER_SECONDS = 0.1
+    outputs.TAKEN_ON_THE_LOOP = 0
     sys.exit(main(sys.argv[3:]))
