@@ -1,7 +1,7 @@
 """``python -m benchmarks report``: one page from whatever was measured, without measuring anything.
 
-It reads the newest results in ``.bench/`` and writes ``index.html``, which needs nothing beside it, each chart as SVG,
-and ``results.csv`` and ``results.json``. What was not run is said, with the command that would; what missed its
+It reads the newest results in ``.bench/`` and writes ``index.html``, which needs nothing beside it, each chart as SVG
+and PNG, and ``results.csv`` and ``results.json``. What was not run is said, with the command that would; what missed its
 target is said as plainly as what met it. Every figure carries its date and machine, and a quick run says so.
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results
+from benchmarks.report.assumed import assumed
 from benchmarks.report.claim import claim
 from benchmarks.report.farm import farm
 from benchmarks.report.held import held
@@ -26,7 +27,7 @@ NAMES = (
     *("farm", "simulate", "preempt", "preprocess", "fetch", "upload", "resolve", "restart", "warm"),
     *("prefetch", "plan", "plan-bucket", "ingest"),
 )
-_SECTIONS: tuple[Callable[[Found], Section], ...] = (claim, farm, growth, choices, sensitivity, spot, held)
+_SECTIONS: tuple[Callable[[Found], Section], ...] = (claim, farm, growth, choices, sensitivity, assumed, spot, held)
 
 
 def gather(folder: Path = results.FOLDER) -> Found:
@@ -37,12 +38,14 @@ def gather(folder: Path = results.FOLDER) -> Found:
 def write(found: Found, out: Path) -> Path:
     """All files; where the page stands."""
     from benchmarks.report.page import page
+    from benchmarks.report.picture import write_png
 
     sections = [make(found) for make in _SECTIONS]
     out.mkdir(parents=True, exist_ok=True)
     for section in sections:
         for name, chart in section.charts.items():
             (out / f"{name}.svg").write_text(standalone(chart), encoding="utf-8")
+            write_png(chart, out / f"{name}.png")
     (out / "results.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (out / "results.csv").write_text(as_csv(found), encoding="utf-8")
     (out / "index.html").write_text(page(found, sections), encoding="utf-8")

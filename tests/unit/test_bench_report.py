@@ -32,6 +32,7 @@ def grown(system, nodes):
 
 
 SHOT = {
+    "assumed": {"filer_bandwidth": 1.2e9, "spot": {"law": "bathtub"}},
     "headline": {
         "shot": "light <field>",
         "before_nodes": 62,
@@ -91,6 +92,8 @@ def test_the_page_says_what_was_met_missed_and_not_run(results, tmp_path):
     assert "not measured: python -m benchmarks resolve" in text
     assert "gluster 50 %" in text
     assert "a quick run of 2026-11-21" in text
+    assert "What the model was told" in text
+    assert "1,200 MB/s" in text
 
 
 def test_nothing_is_fetched_and_everything_is_escaped(results, tmp_path):
@@ -107,6 +110,7 @@ def test_charts_and_numbers_stand_beside_the_page(results, tmp_path):
     assert charts
     for chart in charts:
         assert ET.parse(chart).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+        assert chart.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     rows = list(csv.DictReader((out / "results.csv").open()))
     assert {"benchmark": "warm", "quick": "False", "figure": "ratios/large", "value": "1.2"}.items() <= next(
         row for row in rows if row["benchmark"] == "warm"
