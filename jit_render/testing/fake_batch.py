@@ -4,7 +4,8 @@ It validates what is asked as the service does (`fake_batch_rules`), runs each t
 machine (`fake_batch_run`) on nodes with a local disk and a metadata server of their own (`fake_batch_node`), retries
 by exit code, and takes nodes away at a given rate. With `nodes=0` jobs stay queued, as without quota.
 
-Side doors for tests: `jobs`, `created` (every CreateJob that made a job), `wait`, `end`, `forget`.
+Side doors for tests: `jobs`, `created` (every CreateJob that made a job), `wait`, `end`, `forget`; `halt`, which lets
+the next CreateJob stand still "before" the service takes it or "after", until its client is gone.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class FakeBatch:
         self.jobs: dict[str, JobRun] = {}
         self.created: list[str] = []
         self.refused: list[str] = []
+        self.halt = ""
+        self.halted = threading.Event()
         self._requests: dict[str, str] = {}
         self._folder = folder
         self._places = dict(places or {})
@@ -111,13 +114,28 @@ class FakeBatch:
     def _guarded(self, call: Callable[[Any], Any]) -> Callable[[Any, grpc.ServicerContext], Any]:
         def guarded(request: Any, context: grpc.ServicerContext) -> Any:
             try:
+                self._halt("before", request, context)
                 with self._changed:
-                    return call(request)
+                    answer = call(request)
+                self._halt("after", request, context)
+                return answer
             except Refused as refused:
                 self.refused.append(refused.message)
                 context.abort(refused.code, refused.message)
 
         return guarded
+
+    def _halt(self, moment: str, request: Any, context: grpc.ServicerContext) -> None:
+        """Let the CreateJob that a test waits for stand still until its client is gone."""
+        if moment != self.halt or not isinstance(request, batch_v1.CreateJobRequest):
+            return
+        self.halt = ""
+        gone = threading.Event()
+        if context.add_callback(gone.set):
+            self.halted.set()
+            gone.wait()
+        if moment == "before":
+            raise Refused("the client is gone", grpc.StatusCode.CANCELLED)
 
     def _create(self, request: batch_v1.CreateJobRequest) -> batch_v1.Job:
         check_request(request, self._regions)
