@@ -1,8 +1,8 @@
 """``python -m benchmarks report``: one page from whatever was measured, without measuring anything.
 
 It reads the newest results in ``.bench/`` and writes ``index.html``, which needs nothing beside it, each chart as SVG
-and PNG, and ``results.csv`` and ``results.json``. What was not run is said, with the command that would; what missed its
-target is said as plainly as what met it. Every figure carries its date and machine, and a quick run says so.
+and PNG, and ``results.csv`` and ``results.json``. What was not run is said, with the command that would; what missed
+its target is said as plainly as what met it. Every figure carries its date and machine, and a quick run says so.
 """
 
 from __future__ import annotations
