@@ -93,22 +93,26 @@ class Task:
         with (
             Fetcher(self.around.store, keeps_last=not has_view(self.pipeline.source.file)) as fetcher,
             ThreadPoolExecutor(PUBLISHERS, "publish") as pool,
+            ExitStack() as at_end,
         ):
             chains: dict[str, Chain] = {}
             planned: dict[str, Estimate] = {}
             pending: list[Future[None]] = []
+            turned: dict[str, ExitStack] = {}
+            at_end.callback(_release, turned)
             for place, image in enumerate(images):
                 if self._fatal is not None:
                     break
                 leaves = self._left(image, wanted)
                 with ExitStack() as turns:
                     if leaves and image not in self.failures:
-                        hands = _Hands(fetcher, pool, chains, planned, images[place + 1 :], pending, turns)
+                        hands = _Hands(fetcher, pool, chains, planned, images[place + 1 :], pending, turns, turned)
                         self._make(image, leaves, hands)
                     if image.camera in chains:
                         chains[image.camera].leave(image.frame)
                         if not any(later.camera == image.camera for later in images[place + 1 :]):
                             chains.pop(image.camera).close()
+                            turned.pop(image.camera, ExitStack()).close()
             for chain in chains.values():
                 chain.close()
         if self._fatal is not None:
@@ -190,9 +194,13 @@ class Task:
     def _take_turn(self, image: ImageKey, hands: _Hands) -> None:
         """Keep the machine's turn for large frames until nothing of this one is left, if it is one."""
         plan, path = hands.planned[image.camera], self.around.turns
-        if path is not None and plan.total > self.around.budget_bytes:
-            hands.turns.enter_context(turn(path, lambda: self.listener.waits(image, plan.total)))
-            hands.turns.callback(wait, hands.pending)
+        if path is None or plan.total <= self.around.budget_bytes or image.camera in hands.turned:
+            return
+        turns = hands.turns
+        if self.tree.radius:  # its window stays in memory from frame to frame, and so does the turn
+            turns = hands.turned.setdefault(image.camera, ExitStack())
+        turns.enter_context(turn(path, lambda: self.listener.waits(image, plan.total)))
+        turns.callback(wait, hands.pending)
 
     def _chain(self, image: ImageKey, hands: _Hands) -> Chain:
         """The camera's chain, banded as its first frame asks for."""
@@ -286,6 +294,11 @@ class Task:
             self.listener.failed(image, error)
 
 
+def _release(turned: dict[str, ExitStack]) -> None:
+    for stack in turned.values():
+        stack.close()
+
+
 @dataclass(frozen=True, slots=True)
 class _Hands:
     """What one run works with."""
@@ -298,3 +311,5 @@ class _Hands:
     pending: list[Future[None]]
     turns: ExitStack
     """Left when the image is."""
+    turned: dict[str, ExitStack]
+    """Turns that are kept until a camera's chain is closed: those of temporal operations."""

@@ -8,9 +8,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from preprocess_kit import Column, Heard, Shoot
+from preprocess_kit import Around, Column, Heard, Shoot
 
-from preprocess.listener import Written
+from preprocess.listener import ImageKey, Written
 from preprocess.turns import turn
 
 
@@ -79,3 +79,23 @@ def test_only_frames_beyond_the_budget_take_the_turn(tmp_path: Path, budget: int
     shoot.make(shoot.pipeline((Column(),)), heard=heard, turns=heard.path, budget_bytes=budget)
     assert heard.seen == [wanted] * 4  # until the last byte of it is in the bucket
     assert not is_taken(heard.path)
+
+
+def test_a_window_of_large_frames_keeps_the_turn_between_its_frames(tmp_path: Path) -> None:
+    shoot = Shoot(tmp_path, frames=3)
+    heard = Between(tmp_path / "turn")
+    shoot.make(shoot.pipeline((Around(),)), heard=heard, turns=heard.path, budget_bytes=1)
+    assert heard.between == [False, True, True, False, True, True]  # each camera takes it once
+    assert not heard.failures
+    assert not is_taken(heard.path)
+
+
+class Between(Looking):
+    """Looks when an image begins."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.between: list[bool] = []
+
+    def begun(self, image: ImageKey) -> None:
+        self.between.append(is_taken(self.path))
