@@ -9,7 +9,9 @@ import typer
 
 from jit_render.cli.options import Json
 
-PipelineFile = Annotated[Path, typer.Argument(metavar="PIPELINE", help="A .toml, .yaml or .json file.", show_default=False)]
+PipelineFile = Annotated[
+    Path, typer.Argument(metavar="PIPELINE", help="A .toml, .yaml or .json file.", show_default=False)
+]
 Size = Annotated[str, typer.Option("--size", metavar="WxH", help="Of a source frame in pixels.")]
 Channels = Annotated[str, typer.Option("--channels", metavar="NAMES", help="Of a source frame, like R,G,B.")]
 Memory = Annotated[str, typer.Option("--memory", metavar="SIZE", help="Of one worker's process, like 1500M.")]

@@ -11,7 +11,9 @@ from jit_render.cli.engine_options import LOCAL, Budget, Engine, Fallback, Given
 from jit_render.cli.options import Json, Set, State
 from jit_render.cli.run_local import Workers
 
-PipelineFile = Annotated[Path, typer.Argument(metavar="PIPELINE", help="A .toml, .yaml or .json file.", show_default=False)]
+PipelineFile = Annotated[
+    Path, typer.Argument(metavar="PIPELINE", help="A .toml, .yaml or .json file.", show_default=False)
+]
 Range = Annotated[
     str, typer.Option("--frames", "-F", metavar="RANGE", help="Like 1001-1100x2,1150.", show_default=False)
 ]
