@@ -13,6 +13,16 @@ _ALL = (
 )
 
 
+_ELSEWHERE: dict[tuple[str, str], tuple[str, str | float]] = {
+    ("upload", "rate"): ("ratios/rate_to_curl", "targets/rate_to_curl"),
+    ("upload", "reply"): ("raw/reply_ms/median", "targets/reply_ms"),
+    ("upload", "reply_p99"): ("raw/reply_ms/p99", "targets/reply_p99_ms"),
+    ("restart", "answer"): ("ratios/answer_to_target", 1.0),
+    ("restart", "memory"): ("ratios/memory_to_target", 1.0),
+}
+"""What was measured and what was wanted, where a target has another name than its figure; a number is the want."""
+
+
 def held(found: Found) -> Section:
     body = [row for name in _ALL for row in rows(name, found.get(name))]
     missed = sum(row[4] == "missed" for row in body)
@@ -31,24 +41,43 @@ def rows(name: str, result: dict[str, Any] | None) -> list[tuple[str, str, str, 
     met = result.get("met")
     if not isinstance(met, dict):
         return []
-    targets = result.get("targets", {})
     return [
         (
             name,
             key.replace("_", " "),
-            _shown(_value(result, key)),
-            _shown(targets.get(key)),
+            _shown(_value(name, result, key)),
+            _shown(_wanted(name, result, key)),
             "met" if is_met else "missed",
         )
         for key, is_met in met.items()
     ]
 
 
-def _value(result: dict[str, Any], key: str) -> Any:
-    """The figure of a target, where it stands under the same name."""
+def _value(name: str, result: dict[str, Any], key: str) -> Any:
+    """The figure of a target, where it stands under the same name or where `_ELSEWHERE` says."""
+    if (name, key) in _ELSEWHERE:
+        return _at(result, _ELSEWHERE[name, key][0])
     ratios = result.get("ratios")
-    return ratios.get(key) if isinstance(ratios, dict) and key in ratios else result.get(key)
+    found = ratios.get(key) if isinstance(ratios, dict) and key in ratios else result.get(key)
+    return found if isinstance(found, (int, float)) else result["met"][key]
+
+
+def _wanted(name: str, result: dict[str, Any], key: str) -> Any:
+    if (name, key) in _ELSEWHERE:
+        wanted = _ELSEWHERE[name, key][1]
+        return _at(result, wanted) if isinstance(wanted, str) else wanted
+    found = result.get("targets", {}).get(key)
+    return True if found is None and isinstance(_value(name, result, key), bool) else found
+
+
+def _at(result: dict[str, Any], path: str) -> Any:
+    value: Any = result
+    for part in path.split("/"):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def _shown(value: Any) -> str:
-    return f"{value:,.3g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,.3g}" if isinstance(value, (int, float)) else ""
