@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from batch_kit import PLACES
-from conftest import stock
 from deploy_kit import cloud_for, take_down
-from house import FIRST, House
+from house import House
+from studio_way import end_studio, up_and_submit
 
-from gcp_deploy.access import Cloud
 from gcp_deploy.batch.service import BatchService
-from gcp_deploy.inventory import kept, leftovers
+from gcp_deploy.inventory import leftovers
 from jit_render.model.clock import SystemClock
-from jit_render.model.settings import GcpSettings, Settings
+from jit_render.model.settings import GcpSettings
 from jit_render.testing.fake_batch import FakeBatch, Preemption
 from jit_render.testing.fake_cloud import FakeCloud
 from jit_render.testing.fake_gcs import FakeGcs
 
-FRAMES = 4
+FRAMES = 8
 
 
 @pytest.fixture
@@ -40,11 +37,13 @@ def gcs(cloud: FakeCloud) -> FakeGcs:
 
 @pytest.fixture
 def batch(tmp_path: Path) -> Iterator[FakeBatch]:
-    with FakeBatch(tmp_path / "batch", places=PLACES, nodes=4, preemption=Preemption(0.3, seed=3)) as server:
+    hits = Preemption(rate=0.3, seed=3, window=0.8, grace=1.5, silent=0.5)
+    slowly = {"JIT_RENDER_STANDIN_SECONDS_PER_FRAME": "0.05"}
+    with FakeBatch(tmp_path / "batch", places=PLACES, nodes=4, variables=slowly, preemption=hits) as server:
         yield server
 
 
-def test_up_a_shot_on_batch_down_and_nothing_is_left_over(
+def test_up_a_shot_on_nodes_of_which_three_in_ten_vanish_down_and_nothing_is_left_over(
     house: House, gcs: FakeGcs, cloud: FakeCloud, batch: FakeBatch
 ) -> None:
     own = {
@@ -60,31 +59,15 @@ def test_up_a_shot_on_batch_down_and_nothing_is_left_over(
         "endpoint": batch.endpoint,
         "compute_endpoint": cloud.url,
     }
-    house.extra = "[gcp]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in own.items())
-    house.configure()
-    up = house.run("jit-deploy", "up", "--yes")
-    assert up.returncode == 0, up.stderr
-    stock(house, gcs)
-
-    span = f"{FIRST}-{FIRST + FRAMES - 1}"
-    asked = ["jit-submit", str(house.script), "--frames", span, "--chunk", "2", "--engine", "batch", "--yes"]
-    submitted = house.run(*asked)
-    assert submitted.returncode == 0, submitted.stderr
-    waited = house.run("jit-render", "wait", "latest", "--json")
-    assert waited.returncode == 0, waited.stdout + waited.stderr
-    assert json.loads(waited.stdout)["frames_done"] == FRAMES
+    made, status = up_and_submit(house, own, frames=FRAMES)
+    assert len(made) == 2 * FRAMES, "two views each"
+    assert len(batch.created) == 1, "the same shot submitted twice is one job"
+    assert status["failures"]["preempted"] >= 1
+    assert status["frames_lost"] <= status["failures"]["preempted"]
     bill = house.run("jit-render", "cost", "latest", "--json")
     assert bill.returncode == 0, bill.stderr
     assert "n2d-standard-8" in bill.stdout
-
-    opened = Cloud(Settings.model_validate(tomllib.loads((house.root / "jit-render.toml").read_text())))
-    assert [item.kind for item in leftovers(opened)] == ["template"]
-    data = [(item.kind, item.detail.partition(",")[0]) for item in kept(opened)]
-    assert data[1:] == [("job", "finished")]
-    down = house.run("jit-deploy", "down", "--yes")
-    assert down.returncode == 0, down.stderr
-    assert leftovers(opened) == []
-    opened.close()
+    end_studio(house)
     assert cloud.compute.things == {}
 
 
