@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from jit_render.agent.attempts import AttemptKey
 from jit_render.agent.jobs import Job
-from jit_render.agent.outputs import Outputs, Publication
+from jit_render.agent.outputs import TAKEN_ON_THE_LOOP, Outputs, Publication
 from jit_render.agent.spool import Spool
 from jit_render.cache import ViewTree
 from jit_render.cache.layout import Layout
@@ -33,28 +34,33 @@ def job(tmp_path: Path) -> Job:
     return Job(HOME, "j", PathMap(), latest=False, view=view, script=script_place(PathMap(), "/s.nk", "s.nk"))
 
 
-def test_a_connection_that_goes_while_its_file_is_taken_in_keeps_others_out_until_it_is(
+def test_a_connection_that_goes_while_its_files_are_taken_in_keeps_others_out_until_they_are(
     tmp_path: Path, job: Job
 ) -> None:
+    views = [(f"view{number}", ObjectUrl.parse(f"gs://b/a{number}.1.dpx")) for number in range(TAKEN_ON_THE_LOOP + 1)]
+
     async def scenario() -> None:
         may_work = threading.Event()
         with ThreadPoolExecutor(1) as disk:
             outputs = Outputs(Spool(tmp_path / "spool"), disk)
-            (place,) = outputs.begin(job, 1, "Write1", [OUTPUT], keep=False)
-            place.write_bytes(b"pixels")
+            places = outputs.begin(job, 1, "Write1", views, keep=False)
+            for place in places:
+                place.write_bytes(b"pixels")
             disk.submit(may_work.wait)
-            publishing = asyncio.ensure_future(outputs.publish(job, 1, PUBLICATION))
-            await asyncio.sleep(0)
+            try:
+                publishing = asyncio.ensure_future(outputs.publish(job, 1, replace(PUBLICATION, outputs=tuple(views))))
+                await asyncio.sleep(0)
 
-            outputs.release(1)
-            with pytest.raises(OutputBusy):
-                outputs.begin(job, 2, "Write1", [OUTPUT], keep=False)
-            may_work.set()
-            (entry,) = await publishing
+                outputs.release(1)
+                with pytest.raises(OutputBusy):
+                    outputs.begin(job, 2, "Write1", views, keep=False)
+            finally:
+                may_work.set()
+            entries = await publishing
 
-            assert entry.files[0].path.read_bytes() == b"pixels"
-            assert outputs.begin(job, 2, "Write1", [OUTPUT], keep=False) == [place]
-            assert not place.is_symlink()
+            assert [file.path.read_bytes() for entry in entries for file in entry.files] == [b"pixels"] * len(views)
+            assert outputs.begin(job, 2, "Write1", views, keep=False) == places
+            assert not any(place.is_symlink() for place in places)
 
     asyncio.run(scenario())
 
