@@ -2,10 +2,11 @@
 
 Frames are files of random bytes at the places that the agent gives, written before the clock starts, as a renderer
 writes them. *Reply*: each `publish` is timed alone, right after its frame was written, while those before it are
-uploaded; and, as the worst there can be, all frames at once. *Rate*: from the first of these to the end of `drain`,
-when all are uploaded, verified and committed; beside it ``curl -T`` of the same number of files to the same server
-(see upload_server.py), as many at once, in turns. *Bound*: with room for four frames in the spool, how much it ever
-holds, and that all frames arrive all the same.
+uploaded; beside it, at the same moments and on the same disk, the *bare* steps that a reply stands for (a folder, a
+link, a small file, two renames; no agent); and, as the worst there can be, all frames at once. *Rate*: from the first
+of these to the end of `drain`, when all are uploaded, verified and committed; beside it ``curl -T`` of the same number
+of files to the same server (see upload_server.py), as many at once, in turns. *Bound*: with room for four frames in
+the spool, how much it ever holds, and that all frames arrive all the same.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def measure(*, quick: bool) -> dict[str, Any]:
                     ours.append(_ours(Path(name) / "turn", url, frames))
         bound = _ours(Path(name) / "turn", url, frames, spool_limit=_BOUND_FRAMES * FRAME_BYTES)
     raw: dict[str, Any] = {}
-    for key in ("reply_ms", "reply_at_once_ms"):
+    for key in ("reply_ms", "bare_ms", "reply_at_once_ms"):
         replies = [reply for one in ours for reply in one[key]]
         cuts = statistics.quantiles(replies, n=100)
         raw[key] = {"median": round(statistics.median(replies), 3), "p99": round(cuts[98], 3)}
@@ -86,6 +87,8 @@ def table(result: dict[str, Any]) -> Table:
     shown.add_row("ours to curl's", f"x {result['ratios']['rate_to_curl']:.2f}", f">= {targets['rate_to_curl']:g}")
     for key in ("median", "p99"):
         shown.add_row(f"reply to publish, {key}", f"{raw['reply_ms'][key]:.2f} ms", f"< {targets['reply_ms']:g}")
+    bare = raw["bare_ms"]
+    shown.add_row("the disk's part alone, median, p99", f"{bare['median']:.2f}, {bare['p99']:.2f} ms", "")
     at_once = raw["reply_at_once_ms"]
     shown.add_row("all at once, median, p99", f"{at_once['median']:.2f}, {at_once['p99']:.2f} ms", "")
     bound = raw["bound"]
@@ -100,6 +103,8 @@ def _ours(folder: Path, url: str, frames: int, spool_limit: int = 0) -> dict[str
     if spool_limit:
         settings["cache"]["spool_limit"] = spool_limit
     replies, most = [], 0
+    paced: list[float] = []
+    bare: list[float] = []
     with running_agent(folder / "cache", settings) as agent:
         client = Client(str(agent.socket), job)
         _publish_one(client, _PACED_FRAMES)
@@ -118,12 +123,15 @@ def _ours(folder: Path, url: str, frames: int, spool_limit: int = 0) -> dict[str
         client.drain()
         seconds = time.perf_counter() - start
         cpu = agent.cpu_seconds() - cpu + time.process_time() - own
-        paced = [_publish_one(client, number) for number in range(_PACED_FRAMES)]
+        for number in range(_PACED_FRAMES):
+            paced.append(_publish_one(client, number))
+            bare.append(_bare(folder / "cache", number))
         committed, failed = client.drain()
         client.close()
         _check(agent, committed, failed, frames)
     shutil.rmtree(folder)
-    return {"seconds": seconds, "cpu_seconds": cpu, "reply_ms": paced, "reply_at_once_ms": replies, "most_bytes": most}
+    replied = {"reply_ms": paced, "bare_ms": bare, "reply_at_once_ms": replies}
+    return {"seconds": seconds, "cpu_seconds": cpu, "most_bytes": most} | replied
 
 
 def _publish_one(client: Client, number: int) -> float:
@@ -134,6 +142,25 @@ def _publish_one(client: Client, number: int) -> float:
     asked = time.perf_counter()
     client.publish("Paced", number, outputs)
     return (time.perf_counter() - asked) * 1000
+
+
+def _bare(cache: Path, number: int) -> float:
+    """What taking a frame asks of the disk, done here; milliseconds."""
+    output = cache / f"bare.{number}"
+    output.write_bytes(b"pixels")
+    start = time.perf_counter()
+    folder = cache / f"taken.{number}"
+    folder.mkdir()
+    taken = folder / output.name
+    os.link(output, taken)
+    taken.chmod(0o400)
+    entry = cache / f"entry.{number}.part"
+    entry.write_bytes(b"{}" * 300)
+    entry.rename(entry.with_suffix(".json"))
+    link = cache / f"link.{number}"
+    link.symlink_to(taken)
+    link.rename(output)
+    return (time.perf_counter() - start) * 1000
 
 
 def _check(agent: Agent, committed: list[list[Any]], failed: list[list[str]], frames: int) -> None:
