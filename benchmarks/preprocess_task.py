@@ -28,7 +28,7 @@ from preprocess.pipeline_file import parse_pipeline
 from preprocess.submission import Request, submission_of
 
 _SAMPLE_SECONDS = 0.05
-_MOVED = re.compile(r"^(\d+) bytes of pictures read, (\d+) written$", re.MULTILINE)
+_MOVED = re.compile(r"^(\d+) bytes of pictures read, (\d+) written(?:, \d+ the same as before)?$", re.MULTILINE)
 
 
 def run(store: Store, settings: Settings, root: str, shot: Shot, wishes: Wishes, *, workers: int = 1) -> dict[str, Any]:

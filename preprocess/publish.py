@@ -8,6 +8,7 @@ next attempt finds to be the same bytes, or this job's own.
 from __future__ import annotations
 
 import socket
+import threading
 from dataclasses import dataclass
 
 from jit_render.agent.attempts import AttemptKey
@@ -45,6 +46,9 @@ class Publisher:
         self._clock = clock
         self._home = ObjectUrl.parse(attempt.job)
         self._host = socket.gethostname()
+        self._lock = threading.Lock()
+        self.bytes_same = 0
+        """Of outputs that came out as what the bucket held: it stays, under the version it has."""
 
     @property
     def home(self) -> ObjectUrl:
@@ -60,6 +64,9 @@ class Publisher:
         spooled = SpoolFile(place.url, file.path, file.size_bytes, file.crc32c(), (place.key.view,))
         entry.files.append(spooled)
         stored = bring_to_bucket(self._store, entry, spooled)
+        if stored.writer != self._home.name:  # nor by an earlier attempt of this job
+            with self._lock:
+                self.bytes_same += stored.size_bytes
         if not place.is_final:
             return stored
         commit(self._store, entry, [stored], self._clock.wall())

@@ -99,6 +99,7 @@ def run(given: argparse.Namespace, environment: Any) -> dict[ImageKey, JitRender
     )
     clock = SystemClock()
     store = CountedStore(open_store(StoreSettings.model_validate_json(environment.get(STORE_VARIABLE, "{}")), clock))
+    publisher = Publisher(store, attempt, clock)
     try:
         reader = JobReader(store, ObjectUrl.parse(attempt.job))
         spec = reader.spec()
@@ -109,7 +110,7 @@ def run(given: argparse.Namespace, environment: Any) -> dict[ImageKey, JitRender
         pins = pins_of(reader, frames)
         around = Surroundings(
             store=store,
-            publisher=Publisher(store, attempt, clock),
+            publisher=publisher,
             pins=pins,
             locate=place,
             assets=Assets(store, given.scratch / "assets", lambda url: _pin(pins, url), place),
@@ -129,7 +130,7 @@ def run(given: argparse.Namespace, environment: Any) -> dict[ImageKey, JitRender
         gather(reader, pipeline, place)
         return failures
     finally:
-        _say(f"{store.bytes_read} bytes of pictures read, {store.bytes_written} written")
+        _say(f"{store.bytes_read} bytes of pictures read, {store.bytes_written} written, {publisher.bytes_same} the same as before")
         store.close()
 
 

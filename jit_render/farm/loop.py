@@ -57,7 +57,7 @@ class RenderLoop:
         self.stop: Stop | None = None
         self.peak_memory_bytes = 0
         self.cpu_seconds = 0.0
-        self.bytes_fetched = self.bytes_uploaded = 0
+        self.bytes_fetched = self.bytes_uploaded = self.bytes_same = 0
         self._clock = clock
         self._grace_seconds = grace_seconds
         self._tell = tell
@@ -113,6 +113,7 @@ class RenderLoop:
         elif isinstance(message, Moved):
             self.bytes_fetched += message.bytes_fetched
             self.bytes_uploaded += message.bytes_uploaded
+            self.bytes_same += message.bytes_same
 
     def _begin_frame(self, frame: int, render: RunningRender | None) -> None:
         if self.stop is not None and frame != self.pace.in_hand:

@@ -294,6 +294,7 @@ class _TaskRun:
                 "cpu_seconds": self._loop.cpu_seconds,
                 "bytes_fetched": self._spent.bytes_fetched + self._loop.bytes_fetched,
                 "bytes_uploaded": self._spent.bytes_uploaded + self._loop.bytes_uploaded,
+                "bytes_same": self._loop.bytes_same,
             }
         )
         self._attempt.end(

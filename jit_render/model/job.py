@@ -183,6 +183,8 @@ class Spent(_Record):
     bytes_fetched: int = 0
     bytes_from_cache: int = 0
     bytes_uploaded: int = 0
+    bytes_same: int = 0
+    """Of outputs that came out as what the bucket held: they were made, and not sent again."""
     hits: int = 0
     misses: int = 0
     unplanned: int = 0

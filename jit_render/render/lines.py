@@ -20,7 +20,7 @@ from nuke_callbacks.wire import ABSENT_MARK, FAILURE_MARK
 
 _FRAME = re.compile(r"^\s*Frame (-?\d+) \(\d+ of \d+\)")
 _WRITING = re.compile(r"^\s*Writing (?P<path>.+?) took (?P<seconds>\d+(?:\.\d+)?) seconds?\b")
-_MOVED = re.compile(r"^(\d+) bytes of pictures read, (\d+) written$")
+_MOVED = re.compile(r"^(\d+) bytes of pictures read, (\d+) written(?:, (\d+) the same as before)?$")
 _LICENCE = re.compile(
     r"licen[cs]e (?:error|failure)|no licen[cs]es? (?:available|found)|licen[cs]es? .*(?:unavailable|in use)"
     r"|fail\w* to (?:obtain|get|check ?out)\b.*licen[cs]e",
@@ -71,7 +71,7 @@ def read_line(line: str) -> Event | None:
         return FrameWritten(written["path"], float(written["seconds"]))
     moved = _MOVED.match(line)
     if moved:
-        return Moved(int(moved[1]), int(moved[2]))
+        return Moved(int(moved[1]), int(moved[2]), int(moved[3] or 0))
     return None
 
 

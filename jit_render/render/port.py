@@ -69,6 +69,8 @@ class Moved:
 
     bytes_fetched: int
     bytes_uploaded: int
+    bytes_same: int = 0
+    """Of outputs that were made and came out as what the bucket held."""
 
 
 Event = FrameStarted | FrameWritten | Failed | AbsentNoted | Moved

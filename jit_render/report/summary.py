@@ -6,7 +6,7 @@ from jit_render.farm.holding import told
 from jit_render.farm.status import JobStatus, WriteStatus
 from jit_render.model.errors import PathRefused
 from jit_render.model.frames import spell
-from jit_render.model.job import JobSpec, WriteTarget
+from jit_render.model.job import JobSpec, Spent, WriteTarget
 from jit_render.report.words import FEW_VIEWS, count, duration, share, size
 
 Lines = list[tuple[str, str]]
@@ -67,7 +67,7 @@ def _time(status: JobStatus, wall_seconds: float | None) -> Lines:
 def _bytes(status: JobStatus) -> Lines:
     spent = status.spent
     asked = spent.hits + spent.misses
-    moved = [("fetched", size(spent.bytes_fetched)), ("uploaded", size(spent.bytes_uploaded))]
+    moved = [("fetched", size(spent.bytes_fetched)), ("uploaded", _sent(spent))]
     if not asked:
         return moved if spent.bytes_fetched else []  # a renderer that needs no cache
     return [
@@ -76,6 +76,13 @@ def _bytes(status: JobStatus) -> Lines:
         ("uploaded", size(spent.bytes_uploaded)),
         *_plan(status),
     ]
+
+
+def _sent(spent: Spent) -> str:
+    sent = size(spent.bytes_uploaded)
+    if not spent.bytes_same:
+        return sent
+    return f"{sent}; {size(spent.bytes_same)} came out the same as in the bucket, which stays"
 
 
 def _plan(status: JobStatus) -> Lines:

@@ -148,6 +148,7 @@ def test_kills_leave_no_partial_output_and_make_nothing_twice(site: Site) -> Non
 
     forced = site.run("--frames", "1-6", "--force", "--staged")
     assert forced.returncode == 0, forced.stderr
+    assert "came out the same as in the bucket, which stays" in forced.stdout
     assert site.outputs() == after_kills
     status = site.call("jit-render", "status", "latest", "--json")
     assert json.loads(status.stdout)["state"] == "done"

@@ -163,7 +163,7 @@ class Shoot:
         )
         keys = {key for frame in spec.frame_set for key in spec.commits(frame)}
         heard = heard or Heard()
-        heard.reader = reader
+        heard.reader, heard.publisher = reader, publisher
         left = keys - reader.committed_of(list(keys))
         if wishes.get("staged"):
             heard.failures = run_staged(pipeline, around, heard, frames=spec.frame_set, cameras=self.cameras, left=left)
@@ -192,11 +192,17 @@ class Heard(Listener):
     """What a task said."""
 
     reader: JobReader | None = None
+    publisher: Publisher | None = None
     made: list[Written] = dataclasses.field(default_factory=list)
     failures: dict[ImageKey, JitRenderError] = dataclasses.field(default_factory=dict)
 
     def written(self, written: Written) -> None:
         self.made.append(written)
+
+    @property
+    def bytes_same(self) -> int:
+        assert self.publisher is not None
+        return self.publisher.bytes_same
 
     @property
     def new(self) -> list[str]:

@@ -89,6 +89,15 @@ def test_what_was_made_of_the_same_is_not_made_again(shoot: Shoot) -> None:
     assert not heard.reader.missing()
 
 
+def test_outputs_that_come_out_the_same_are_told_apart_from_what_was_sent(shoot: Shoot) -> None:
+    pipeline = shoot.pipeline((Doubled(),))
+    sent = shoot.make(pipeline)
+    size = sum(len(data) for data in shoot.bytes_of("out").values())
+    again = shoot.make(pipeline, force=True)
+    assert (sent.bytes_same, again.bytes_same) == (0, size)
+    assert len(again.new) == 8  # made, all the same
+
+
 def test_an_overwritten_source_is_made_again_with_the_frames_that_look_at_it(shoot: Shoot) -> None:
     pipeline = shoot.pipeline((Around(),))
     shoot.make(pipeline)

@@ -14,7 +14,7 @@ from jit_render.model.errors import UsageError
 from jit_render.model.job import FailureClass
 from jit_render.render import find_renderer, lines
 from jit_render.render.nuke import NukeRenderer, find_nuke, installed, renderer_environment
-from jit_render.render.port import AbsentNoted, Failed, FrameStarted, FrameWritten, RenderRequest
+from jit_render.render.port import AbsentNoted, Failed, FrameStarted, FrameWritten, Moved, RenderRequest
 from jit_render.render.process import Ended, RunningRender, run
 from jit_render.testing.fake_nuke import install, tiny_exr
 from nuke_callbacks.wire import ABSENT_MARK, FAILURE_MARK
@@ -139,6 +139,7 @@ def test_the_plugin_path_leads_what_the_artist_has():
         ("Frame -3 (2 of 8)", FrameStarted(-3)),
         ("Writing /a b/x.1001.exr took 0.42 seconds", FrameWritten("/a b/x.1001.exr", 0.42)),
         ("  Writing /x.exr took 12 seconds", FrameWritten("/x.exr", 12.0)),
+        ("12 bytes of pictures read, 0 written, 7 the same as before", Moved(12, 0, 7)),
         ("ERROR: this is a word, no evidence", None),
         ("Total render time: 3 seconds", None),
         (FAILURE_MARK + '{"kind": "StoreError", "message": "m", "frame": 7}', Failed("StoreError", "m", 7)),
