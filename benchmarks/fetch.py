@@ -15,35 +15,23 @@ same for all and is not counted; on a machine with few cores it is taken from al
     curl                   ``--parallel``, to files; verifies nothing
     google-cloud-storage   ``download_to_filename`` in four threads, verified as it does by default
     gcsfs                  ``get`` of a list; verifies nothing
-    bare                   small objects only: a loop of the same system calls and the checksum with nothing around it,
-                           which is about as fast as one thread of Python can be (fetch_clients.py)
+    bare                   the same system calls and the checksum with nothing around them: about as fast as Python
+                           can be (fetch_bare.py)
+    disk                   large objects only: the same bytes written to as many files, and nothing fetched
     rclone mount           read through the mount by eight readers at once; nothing is written to the disk
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
-from benchmarks.bucket_server import BUCKET, BucketServer, make_objects, program, serving
-from benchmarks.fetch_clients import touch_memory
-from benchmarks.node import SHOW, cpu_seconds_of, running_agent, submit
-from jit_render.model.clock import SystemClock
-from jit_render.model.identity import ObjectInfo
-from nuke_callbacks.client import Client
+from benchmarks.bucket_server import make_objects, program, serving
+from benchmarks.fetch_turns import CLIENTS, OURS, Spent, Turn, is_here, take
 
 MIB = 2**20
 TARGETS = {
@@ -55,45 +43,12 @@ TARGETS = {
     "small_to_google-cloud-storage": 6.0,
     "huge_to_large": 0.9,
 }
-OURS = "jit-render"
-_PARALLEL = {"large": "8", "small": "50", "huge": "1"}
-_MOUNT_SECONDS = 20.0
-_LONGEST_SECONDS = 300.0
-_NO_GRPC = {"GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}  # it would ask an endpoint that nginx does not serve
-
-
-@dataclass(frozen=True)
-class _Turn:
-    """One client, one kind of objects."""
-
-    server: BucketServer
-    kind: str
-    folder: Path
-
-    @property
-    def infos(self) -> list[ObjectInfo]:
-        return self.server.objects[self.kind]
-
-    @property
-    def names(self) -> list[str]:
-        return [info.url.key for info in self.infos]
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(info.size_bytes for info in self.infos)
-
-    def listed(self) -> Path:
-        path = self.folder / "names"
-        path.write_text("\n".join(self.names))
-        return path
-
-
-Spent = dict[str, float]
-"""``seconds`` and ``cpu_seconds``."""
+_THEIRS = ("curl", "google-cloud-storage", "gcsfs", "rclone mount")
+_SLOW = ("google-cloud-storage", "gcsfs", "rclone mount")
 
 
 def measure(*, quick: bool) -> dict[str, Any]:
-    """Bytes per second and CPU time by client; `ratios` of ours to theirs (how many times as fast)."""
+    """MiB/s and CPU time by client; how many times as fast as they we are (`ratios`), and bare is (`bounds`)."""
     if program() is None:
         return {"skipped": "nginx is not installed; on Debian: apt-get install nginx-light", "ratios": {}, "raw": {}}
     rounds = 3 if quick else 7
@@ -111,139 +66,20 @@ def measure(*, quick: bool) -> dict[str, Any]:
             for number in range(rounds):
                 for kind in sizes:
                     for client in _order(kind, number, quick=quick):
-                        spent = _take(client, _Turn(server, kind, folder / "turn"))
+                        spent = take(client, Turn(server, kind, folder / "turn"))
                         samples[kind].setdefault(client, []).append(spent)
     return _result(sizes, samples)
 
 
 def _order(kind: str, number: int, *, quick: bool) -> list[str]:
     slow = quick and number > 0  # the slow ones once are enough for a first look
-    names = [name for name in _CLIENTS if not (slow and name in _SLOW) and _is_here(name)]
-    if kind != "small":
-        names.remove("bare")
+    names = [name for name in CLIENTS if not (slow and name in _SLOW) and is_here(name)]
+    if kind == "small":
+        names.remove("disk")
     if kind == "huge":
-        names = [name for name in (OURS, "curl") if _is_here(name)]
+        names = [name for name in (OURS, "curl") if is_here(name)]
     first = number % len(names)
     return names[first:] + names[:first]
-
-
-def _is_here(client: str) -> bool:
-    needs = {"curl": ["curl"], "rclone mount": ["rclone", "fusermount3"]}.get(client, [])
-    return all(map(shutil.which, needs)) and (client != "rclone mount" or Path("/dev/fuse").exists())
-
-
-def _take(client: str, turn: _Turn) -> Spent:
-    turn.folder.mkdir()
-    os.sync()
-    try:
-        return _CLIENTS[client](turn)
-    finally:
-        _empty(turn.folder)
-
-
-def _empty(folder: Path) -> None:
-    """Give the blocks of all files in `folder` back, and put it, with its inodes, out of the way."""
-    for place, _, names in os.walk(folder):
-        for path in (Path(place, name) for name in names):
-            if path.is_file() and not path.is_symlink():
-                path.chmod(0o600)
-                os.truncate(path, 0)
-    folder.rename(Path(tempfile.mkdtemp(dir=folder.parent), "turn"))
-
-
-def _ours(turn: _Turn, *, planned: bool = True) -> Spent:
-    job = submit(turn.folder, f"gs://{BUCKET}", planned=turn.infos if planned else ())
-    settings = {"store": {"endpoint": turn.server.url}}
-    wanted = [[f"{SHOW}/{name}", "error"] for name in turn.names]
-    with running_agent(turn.folder / "cache", settings) as agent:
-        client = Client(str(agent.socket), job)
-        client.connect()
-        client.ensure([[f"{SHOW}/warm/0000.bin", "error"]])  # loads what the agent loads at its first use of a bucket
-        touch_memory(turn.folder, turn.size_bytes)
-        before, own, start = agent.cpu_seconds(), time.process_time(), time.perf_counter()
-        answers = client.ensure(wanted)
-        seconds = time.perf_counter() - start
-        cpu = agent.cpu_seconds() - before + time.process_time() - own
-        client.close()
-    bad = [answer for answer in answers if answer["state"] != "local"]
-    if bad:
-        raise RuntimeError(f"{len(bad)} objects were not fetched, the first: {bad[0]}")
-    return {"seconds": seconds, "cpu_seconds": cpu}
-
-
-def _ours_unplanned(turn: _Turn) -> Spent:
-    return _ours(turn, planned=False)
-
-
-def _curl(turn: _Turn) -> Spent:
-    place = f"{turn.server.url}/download/storage/v1/b/{BUCKET}/o"
-    lines = [
-        f'url = "{place}/{name.replace("/", "%2F")}?alt=media"\noutput = "{turn.folder}/{name.replace("/", "-")}"\n'
-        for name in turn.names
-    ]
-    config = turn.folder / "config"
-    config.write_text("".join(lines))
-    command = ["curl", "-sf", "--parallel", "--parallel-max", _PARALLEL[turn.kind], "-K", str(config)]
-    touch_memory(turn.folder, turn.size_bytes)
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"curl ended with {process.returncode}")
-    return {"seconds": time.perf_counter() - start, "cpu_seconds": used.ru_utime + used.ru_stime}
-
-
-def _library(client: str, turn: _Turn, folder: Path | None = None) -> Spent:
-    command = [sys.executable, "-m", "benchmarks.fetch_clients", client, turn.server.url, str(turn.size_bytes)]
-    said = subprocess.run(
-        [*command, str(folder or turn.folder), str(turn.listed())],
-        check=True,
-        capture_output=True,
-        timeout=_LONGEST_SECONDS,
-        env={**os.environ, **_NO_GRPC},
-    )
-    spent: Spent = json.loads(said.stdout.splitlines()[-1])
-    return spent
-
-
-def _rclone(turn: _Turn) -> Spent:
-    with _mount(turn) as (place, process):
-        spent = _library("mounted", turn, place)
-        return {**spent, "cpu_seconds": spent["cpu_seconds"] + cpu_seconds_of(process.pid)}
-
-
-@contextlib.contextmanager
-def _mount(turn: _Turn) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
-    place = turn.folder / "mount"
-    place.mkdir()
-    remote = f":http,url='{turn.server.url}/media/{BUCKET}':"
-    command = ["rclone", "mount", remote, str(place), "--read-only", "--config", "/dev/null", "--cache-dir"]
-    process = subprocess.Popen([*command, str(turn.folder / "rclone")], stderr=subprocess.DEVNULL)
-    clock = SystemClock()
-    end = clock.monotonic() + _MOUNT_SECONDS
-    try:
-        while not place.is_mount():
-            if process.poll() is not None or clock.monotonic() > end:
-                raise RuntimeError("rclone does not mount here; is FUSE allowed?")
-            clock.sleep(0.02)
-        yield place, process
-    finally:
-        subprocess.run(["fusermount3", "-u", str(place)], check=False, stderr=subprocess.DEVNULL)
-        process.terminate()
-        process.wait()
-
-
-_CLIENTS: dict[str, Callable[[_Turn], Spent]] = {
-    OURS: _ours,
-    f"{OURS}, unplanned": _ours_unplanned,
-    "curl": _curl,
-    "google-cloud-storage": lambda turn: _library("google-cloud-storage", turn),
-    "gcsfs": lambda turn: _library("gcsfs", turn),
-    "rclone mount": _rclone,
-    "bare": lambda turn: _library("bare", turn),
-}
-_SLOW = ("google-cloud-storage", "gcsfs", "rclone mount")
 
 
 def _result(sizes: dict[str, tuple[int, int]], samples: dict[str, dict[str, list[Spent]]]) -> dict[str, Any]:
@@ -267,9 +103,15 @@ def _result(sizes: dict[str, tuple[int, int]], samples: dict[str, dict[str, list
         for client, entry in entries.items()
         if isinstance(entry, dict) and client != OURS
     }
+    bounds = {
+        f"{kind}_to_{client}": round(entries["bare"]["mib_per_second"] / entry["mib_per_second"], 3)
+        for kind, entries in raw.items()
+        for client, entry in entries.items()
+        if isinstance(entry, dict) and "bare" in entries and client in _THEIRS
+    }
     ratios["huge_to_large"] = round(raw["huge"][OURS]["mib_per_second"] / raw["large"][OURS]["mib_per_second"], 3)
     met = {name: ratios[name] >= target for name, target in TARGETS.items() if name in ratios}
-    return {"ratios": ratios, "raw": raw, "targets": TARGETS, "met": met}
+    return {"ratios": ratios, "bounds": bounds, "raw": raw, "targets": TARGETS, "met": met}
 
 
 def table(result: dict[str, Any]) -> Table:
@@ -277,14 +119,14 @@ def table(result: dict[str, Any]) -> Table:
     shown = Table(title="fetch (CPU: seconds per GiB, microseconds per object)")
     shown.add_column("")
     shown.add_column("client", min_width=21)
-    for heading in ("MiB/s", "obj/s", "s/GiB", "µs/obj", "ours", "goal"):
+    for heading in ("MiB/s", "obj/s", "s/GiB", "µs/obj", "ours", "bare", "goal"):
         shown.add_column(heading, justify="right")
     for kind, entries in result["raw"].items():
         for client, entry in entries.items():
             if not isinstance(entry, dict):
                 continue
             name = f"{kind}_to_{client}"
-            ratio, target = result["ratios"].get(name), result["targets"].get(name)
+            ratio, bound, target = (result[part].get(name) for part in ("ratios", "bounds", "targets"))
             shown.add_row(
                 kind,
                 client,
@@ -293,9 +135,10 @@ def table(result: dict[str, Any]) -> Table:
                 f"{entry['cpu_seconds_per_gib']:.2f}",
                 f"{entry['cpu_us_per_object']:.0f}",
                 "" if ratio is None else f"{ratio:.2f}",
+                "" if bound is None else f"{bound:.2f}",
                 "" if target is None else f"{target:g}",
             )
     if "huge_to_large" in result["ratios"]:
         ratio, target = result["ratios"]["huge_to_large"], result["targets"]["huge_to_large"]
-        shown.add_row("huge", "to large, ours", "", "", "", "", f"{ratio:.2f}", f"{target:g}")
+        shown.add_row("huge", "to large, ours", "", "", "", "", f"{ratio:.2f}", "", f"{target:g}")
     return shown
