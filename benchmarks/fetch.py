@@ -28,6 +28,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from benchmarks.bucket_server import make_objects, program, serving
@@ -116,7 +117,7 @@ def _result(sizes: dict[str, tuple[int, int]], samples: dict[str, dict[str, list
 
 def table(result: dict[str, Any]) -> Table:
     """The same for people."""
-    shown = Table(title="fetch")
+    shown = Table(title="fetch", box=SIMPLE_HEAD)
     shown.add_column("")
     shown.add_column("client", min_width=21)
     for heading in ("rate", "CPU", "ours", "bare", "goal"):
