@@ -117,7 +117,7 @@ def _result(sizes: dict[str, tuple[int, int]], samples: dict[str, dict[str, list
 
 def table(result: dict[str, Any]) -> Table:
     """The same for people."""
-    shown = Table(title="fetch", box=SIMPLE_HEAD)
+    shown = Table(title="fetch", box=SIMPLE_HEAD, pad_edge=False)
     shown.add_column("")
     shown.add_column("client", min_width=21)
     for heading in ("rate", "CPU", "ours", "bare", "goal"):
