@@ -34,7 +34,7 @@ outputs:
 
 @pytest.fixture
 def batch(tmp_path: Path) -> Iterator[FakeBatch]:
-    with FakeBatch(tmp_path / "batch", places=PLACES) as server:
+    with FakeBatch(tmp_path / "batch", places=PLACES, nodes=1) as server:
         yield server
 
 
@@ -52,9 +52,9 @@ def test_a_pipeline_on_batch_makes_the_bytes_of_the_local_engine(house: House, g
             encoder.write(image)
             with encoder.finish() as file:
                 gcs.put("show", f"raw/{camera}.{frame:04}.exr", file.read())
-    asked = ["run", str(pipeline), "--frames", f"1-{FRAMES}", "--chunk", "2"]
+    asked = ["run", str(pipeline), "--frames", f"1-{FRAMES}"]
 
-    ran = house.run("jit-preprocess", *asked, "--engine", "batch", "--yes", "--wait")
+    ran = house.run("jit-preprocess", *asked, "--chunk", "2", "--engine", "batch", "--yes", "--wait")
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert len(batch.created) == 1
@@ -62,6 +62,6 @@ def test_a_pipeline_on_batch_makes_the_bytes_of_the_local_engine(house: House, g
     assert len(on_batch) == 2 * FRAMES * len(CAMERAS) + 1
     for name in on_batch:
         gcs.remove("show", name)
-    local = house.run("jit-preprocess", *asked, "--force", "--workers", "1")
+    local = house.run("jit-preprocess", *asked, "--chunk", str(FRAMES), "--force", "--workers", "1")
     assert local.returncode == 0, local.stdout + local.stderr
     assert {name: gcs.get("show", name) for name in gcs.objects("show") if name.startswith("out/")} == on_batch
