@@ -4,9 +4,13 @@ The records in the bucket are the truth about frames and attempts, as under ever
 they cannot know: whether anything still runs. So a job is over when the service's job is, not when no heartbeat comes
 for a while; and one that failed, was deleted or never ran any task is seen although no record says so.
 
-Retries have three floors. The service tries a task again by exit code, ten times. `go_on` opens another round with the
-frames that are missing, once the service's job is over and what failed was the machines' fault: on demand if the job
-was submitted with ``--fallback on-demand``. Everything else is for a person and `jit-render retry`.
+Retries have three floors. The service tries a task again by exit code, `gcp.retries` times. `go_on` opens another round
+with the frames that are missing, once the service's job is over and what failed was the machines' fault: on demand if
+machines were taken away and the job was submitted with ``--fallback on-demand``, else on the same kind, as long as the
+job's own budgets last. Everything else is for a person and `jit-render retry`.
+
+A job that has spent its budget in money stands still: its workers end by themselves, and `go_on` takes from the service
+what has not begun, so that no machine is started only to learn it.
 """
 
 from __future__ import annotations
@@ -17,13 +21,13 @@ from collections.abc import Iterator
 
 from gcp_deploy.batch.request import RoundPlan, batch_request, parent_of
 from gcp_deploy.batch.rounds import BatchRounds, unfinished_tasks
-from gcp_deploy.batch.service import BatchService, as_proto
+from gcp_deploy.batch.service import BatchService, ServiceJob, as_proto
 from gcp_deploy.batch.standing import Standing
-from gcp_deploy.batch.verdict import next_tasks
+from gcp_deploy.batch.verdict import next_round, was_stopped
 from jit_render.farm import control
 from jit_render.farm.billing import prices_of, terms_of
 from jit_render.farm.engines import give_to
-from jit_render.farm.holding import hold_of, refuse_held, set_budget
+from jit_render.farm.holding import budget_of, hold_of, refuse_held, set_budget
 from jit_render.farm.records import JobReader
 from jit_render.farm.status import JobStatus, StatusFollower
 from jit_render.model.clock import Clock
@@ -72,18 +76,21 @@ class BatchEngine:
         give_to(self._store, home, self.name)
         rounds = self._rounds(home)
         last = rounds.last()
-        self._bound(home, last)
+        self._bound(home)
         if last is None:
             rounds.open(self._settings, tasks, 1)
             return
         job = rounds.job(last) if last.accepted else rounds.ask(last)  # written down, then something came between
+        if job is not None and job.is_active and was_stopped(JobReader(self._store, home), last):
+            self._service.cancel(last.name)  # what it gave up it would not begin again
+            job = None
         if job is None or not job.is_active:
             rounds.open(self._settings, unfinished_tasks(JobReader(self._store, home)), last.number + 1)
 
-    def _bound(self, home: ObjectUrl, last: RoundRecord | None) -> None:
-        """What the job may cost, where that is new. Raises JobConflict while it is held."""
+    def _bound(self, home: ObjectUrl) -> None:
+        """What the job may cost, where that is new or more. Raises JobConflict while it is held."""
         budget = self._settings.gcp.budget
-        if budget and (last is None or f"gcp.budget={budget}" not in last.choices):
+        if budget > budget_of(self._store, home):
             on = prices_of(self._settings)
             set_budget(self._store, home, budget, prices=on, terms=terms_of(self._settings))
         refuse_held(self._store, home)
@@ -100,17 +107,41 @@ class BatchEngine:
         if last is None:
             return None
         job = rounds.job(last)
+        if hold_of(self._store, home):
+            return self._stand_still(home, last, job)
+        if job is None and not last.accepted:
+            return self._hand_over(home, rounds, last)
         if job is not None and not job.is_over:
             return None
-        tasks = next_tasks(JobReader(self._store, home), last)
-        if not tasks or hold_of(self._store, home):
+        return self._next(home, rounds, last)
+
+    def _stand_still(self, home: ObjectUrl, last: RoundRecord, job: ServiceJob | None) -> str | None:
+        """Have nothing more begun for a held job. What still renders ends by itself, with the frame in hand."""
+        if job is None or not job.is_active or self.status(home).state == "running":
             return None
+        self._service.cancel(last.name)
+        return f"{home.name}: round {last.number} at Google Batch is cancelled: the job is held."
+
+    def _hand_over(self, home: ObjectUrl, rounds: BatchRounds, last: RoundRecord) -> str | None:
+        """A round that somebody wrote down and who was killed before asking for it."""
+        if JobReader(self._store, home).is_cancelled():
+            return None
+        rounds.ask(last)
+        return f"{home.name}: round {last.number} was not handed over yet; Google Batch has it now."
+
+    def _next(self, home: ObjectUrl, rounds: BatchRounds, last: RoundRecord) -> str | None:
         gcp = self._settings.gcp
-        if gcp.fallback == "on-demand":
+        has_fallback = gcp.fallback == "on-demand"
+        following = next_round(
+            JobReader(self._store, home), last, lambda: self._service.exit_codes(last.name) if has_fallback else ()
+        )
+        if not following.tasks:
+            return None
+        if has_fallback and following.helps_on_demand:
             gcp = gcp.model_copy(update={"provisioning": "standard"})
-        rounds.open(self._settings.model_copy(update={"gcp": gcp}), tasks, last.number + 1)
+        rounds.open(self._settings.model_copy(update={"gcp": gcp}), list(following.tasks), last.number + 1)
         kind = "Spot" if gcp.provisioning == "spot" else "on-demand"
-        return f"{home.name}: round {last.number + 1}: tasks {spell(tasks)} on {kind} machines."
+        return f"{home.name}: round {last.number + 1}: tasks {spell(following.tasks)} on {kind} machines."
 
     def cancel(self, home: ObjectUrl) -> None:
         """Stop at the next frame of each task, and have the service start nothing more."""

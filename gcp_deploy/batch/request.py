@@ -31,8 +31,6 @@ what is mounted and takes this share of that (node.sh)."""
 BOOT_DISK_GB = 50
 TASKS_LIMIT = 100_000
 PARALLEL_LIMIT = 5_000
-RETRIES = 10
-"""The service's ceiling."""
 RETRIED = (50001, 50002, 50003, 50004, 50006, TRY_AGAIN)
 """Preempted, no report, rebooted, unresponsive, recreated, and the worker's "try again". 50005 is "over its time"."""
 SPOT_GRACE_SECONDS = 30
@@ -101,7 +99,7 @@ def _task_spec(settings: Settings, plan: RoundPlan) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "runnables": [{"script": {"text": script("node.sh")}, "displayName": "jit-render work"}],
         "computeResource": {"cpuMilli": str(cores_of(gcp.machine) * 1000)},
-        "maxRetryCount": RETRIES,
+        "maxRetryCount": gcp.retries,
         "lifecyclePolicies": [{"action": "RETRY_TASK", "actionCondition": {"exitCodes": list(RETRIED)}}],
         "environment": {"variables": node_environment(settings, plan)},
     }

@@ -107,6 +107,13 @@ class BatchService:
         tasks = self._call("list_tasks", request, name)
         return [_failure(task) for task in tasks if task.status.state == failed]
 
+    def exit_codes(self, name: str) -> list[int | None]:
+        """Of the tasks that the service gave up; none where the job is gone."""
+        try:
+            return [task.exit_code for task in self.failures(name)]
+        except CloudNotFound:
+            return []
+
     def close(self) -> None:
         if self._client is not None:
             self._client.transport.close()

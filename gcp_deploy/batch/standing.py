@@ -11,7 +11,7 @@ from gcp_deploy.batch.service import ServiceJob
 from jit_render.farm.records import JobReader
 from jit_render.farm.round_work import bury
 from jit_render.farm.status import JobStatus, State, StatusFollower
-from jit_render.model.errors import CloudError, StoreError
+from jit_render.model.errors import CloudError, CloudUnavailable, StoreError
 from jit_render.model.rounds import RoundRecord
 
 MOST_TOLD = 3  # failures of tasks that left no record
@@ -35,13 +35,19 @@ class Standing:
         try:
             job = self.rounds.job(record)
         except CloudError as error:
-            return dataclasses.replace(status, notes=(str(error),))
+            return self._unasked(status, error)
         if job is not None and not job.is_over:
             return self._active(status, record, job)
         if job is None and not record.accepted:
             note = f"round {record.number} was not handed to Google Batch; submit again, or 'jit-render retry'."
             return dataclasses.replace(status, notes=(note,))
         return self._over(record, job)
+
+    @staticmethod
+    def _unasked(status: JobStatus, error: CloudError) -> JobStatus:
+        """What failed by the records may be tried again by a service that is only out of reach for a while."""
+        is_open = status.state == "failed" and isinstance(error, CloudUnavailable)
+        return dataclasses.replace(status, state="waiting" if is_open else status.state, notes=(str(error),))
 
     @staticmethod
     def _active(status: JobStatus, record: RoundRecord, job: ServiceJob) -> JobStatus:
@@ -60,7 +66,7 @@ class Standing:
         status = self.follower.refresh()
         if status.state == "done":
             return status
-        state: State = "cancelled" if status.state == "cancelled" else "failed"
+        state: State = status.state if status.state in {"cancelled", "held"} else "failed"
         return dataclasses.replace(status, state=state, notes=self._why(record, job))
 
     def _why(self, record: RoundRecord, job: ServiceJob | None) -> tuple[str, ...]:

@@ -24,16 +24,18 @@ def expect(given: Session, spec: JobSpec) -> EstimateRecord:
 
 
 def allow(given: Session, home: ObjectUrl, chosen: Given) -> None:
-    """Set the budget that was asked for, or the settings' one where machines cost money.
+    """Set the budget that was asked for, or the settings' one where machines cost money and the job has none yet.
 
     Raises JobConflict for a job that is held all the same, ConfigError for a machine without a price.
     """
     from jit_render.farm.billing import estimate as estimate_of
     from jit_render.farm.billing import prices_of, put_estimate, terms_of
-    from jit_render.farm.holding import refuse_held, set_budget
+    from jit_render.farm.holding import budget_of, refuse_held, set_budget
     from jit_render.farm.records import JobReader
 
-    usd = chosen.budget or (0.0 if chosen.is_local else given.settings.gcp.budget)
+    usd = chosen.budget
+    if not usd and not chosen.is_local and not budget_of(given.store, home):  # one that was raised stays raised
+        usd = given.settings.gcp.budget
     if usd:
         terms = terms_of(given.settings, chosen.machine)
         set_budget(given.store, home, usd, prices=prices_of(given.settings), terms=terms)

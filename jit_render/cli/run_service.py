@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from typing import TYPE_CHECKING
 
 import typer
 
-from jit_render.model.errors import ConfigError, UsageError
+from jit_render.model.errors import CloudUnavailable, ConfigError, UsageError
+
+_MAY_GO_ON = {"waiting", "failed", "held"}
 
 if TYPE_CHECKING:
     from jit_render.cli.session import Session
@@ -99,7 +102,13 @@ def wait_for(given: Session, home: ObjectUrl, engine: Engine, *, timeout: float 
 
 def _look(engine: Engine, home: ObjectUrl, display: Display) -> JobStatus:
     status = engine.status(home)
-    if status.state == "failed" and (said := engine.go_on(home)):
+    if status.state not in _MAY_GO_ON:
+        return status
+    try:
+        said = engine.go_on(home)
+    except CloudUnavailable:  # whether it goes on is known when the service is back
+        return dataclasses.replace(status, state="waiting") if status.state == "failed" else status
+    if said:
         display.note(said)
         status = engine.status(home)
     return status

@@ -32,7 +32,7 @@ def work(
     SIGTERM is a preemption notice. With --json: one event a line.
     """
     from jit_render.cli.session import session, with_state
-    from jit_render.farm.round_work import LICENCE_WAITS, work_round
+    from jit_render.farm.round_work import licence_waits, work_round
     from jit_render.farm.worker import WorkOptions
     from jit_render.farm.worker import work as work_on
 
@@ -44,7 +44,7 @@ def work(
         if task is not None:
             exit_code = work_on(given.settings, home, task, WorkOptions(attempt=attempt, tell=tell), given.clock)
         else:
-            options = WorkOptions(tell=tell, licence_waits=LICENCE_WAITS)
+            options = WorkOptions(tell=tell, licence_waits=licence_waits(given.settings.farm.licence_wait))
             exit_code = work_round(given.settings, home, round_number, index, clock=given.clock, options=options)
     raise typer.Exit(exit_code)
 

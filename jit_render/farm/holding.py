@@ -52,6 +52,12 @@ def set_budget(store: Store, home: ObjectUrl, usd: float, *, prices: Prices, ter
     raise JobConflict(f"{home.name}: others keep changing its budget; try again.")
 
 
+def budget_of(store: Store, home: ObjectUrl) -> float:
+    """What the job may cost; 0 where nobody has set a limit."""
+    budget = read_record(store, JobPaths(home).budget, BudgetRecord)
+    return budget.usd if budget is not None else 0.0
+
+
 def hold_of(store: Store, home: ObjectUrl) -> HoldRecord | None:
     """The hold, while it holds: one look for a job that never had any."""
     paths = JobPaths(home)

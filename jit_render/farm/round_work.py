@@ -27,7 +27,18 @@ from jit_render.model.settings import Settings
 from jit_render.store import Store, open_store
 
 LICENCE_WAITS = (5.0, 15.0, 30.0, 60.0, 120.0, *(300.0,) * 12)
-"""An hour and four minutes; then the service may try another node."""
+"""An hour and four minutes, which `farm.licence_wait` cuts short; then the service may try another node."""
+
+
+def licence_waits(patience_seconds: float) -> tuple[float, ...]:
+    """The waits before further tries that end within so long a time; the last one is shortened to fit."""
+    waits = []
+    left = patience_seconds
+    for wait in LICENCE_WAITS:
+        if left > 0:
+            waits.append(min(wait, left))
+            left -= wait
+    return tuple(waits)
 
 
 def work_round(

@@ -82,6 +82,8 @@ class FarmSettings(_Section):
     grace: float = Field(default=30.0, ge=0)
     """Seconds between a preemption notice and the end."""
     heartbeat: float = Field(default=10.0, gt=0)
+    licence_wait: float = Field(default=3830.0, ge=0)
+    """Seconds that a node of a service waits for a free licence before the service may try another node."""
 
 
 class GcpSettings(_Section):
@@ -105,6 +107,8 @@ class GcpSettings(_Section):
     provisioning: Literal["spot", "standard"] = "spot"
     fallback: Literal["none", "on-demand"] = "none"
     """What renders the frames that are left once the preemption retries are spent."""
+    retries: int = Field(default=10, ge=0, le=10)
+    """How often Batch itself tries a task again, on the same kind of machine, before a round is over."""
     nodes: int = Field(default=20, ge=1, le=4000)
     """Most nodes of one job at once."""
     budget: float = Field(default=0.0, ge=0)

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +28,13 @@ PREEMPTED, UNRESPONSIVE = 50001, 50004  # the service's own exit codes
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What happens to a node during one attempt: the notice so many seconds after the worker began to watch for it,
-    the end `grace` later; without a notice, the end at once."""
+    """What happens to a node during one attempt: the notice so many seconds after the worker began to watch for it
+    and `is_due` says so, the end `grace` later; without a notice, the end at once."""
 
     after: float
     grace: float
     has_notice: bool = True
+    is_due: Callable[[], bool] = lambda: True
 
 
 class FakeNode:
@@ -85,6 +86,8 @@ class FakeNode:
         """The node's fate. The notice is kept even when the task ends first: a node that is to go, goes."""
         while process.poll() is None and not self.metadata.wait_for_readers(1, 0.1):
             pass
+        while process.poll() is None and not fate.is_due():
+            time.sleep(0.02)
         if process.poll() is not None or self._leaving.wait(fate.after) or process.poll() is not None:
             return
         if fate.has_notice:

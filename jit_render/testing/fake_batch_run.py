@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ _ENDED = frozenset({TaskState.SUCCEEDED, TaskState.FAILED, TaskState.UNEXECUTED}
 class Preemption:
     """`rate`: the share of attempts that lose their node. `window`: at most so many seconds after the worker began.
 
-    `silent`: the share of the hits that come without a notice. The same seed hits the same attempts.
+    `silent`: the share of the hits that come without a notice. The same seed hits the same attempts. `is_due`, of a
+    task's number and its attempt, counted from 0: what must have come about first.
     """
 
     rate: float
@@ -31,12 +32,14 @@ class Preemption:
     window: float = 1.0
     grace: float = 2.0
     silent: float = 0.0
+    is_due: Callable[[int, int], bool] = lambda _task, _attempt: True
 
     def fate(self, task: int, attempt: int) -> Fate | None:
         dice = random.Random(f"{self.seed}/{task}/{attempt}")
         if dice.random() >= self.rate:
             return None
-        return Fate(dice.random() * self.window, self.grace, dice.random() >= self.silent)
+        after, has_notice = dice.random() * self.window, dice.random() >= self.silent
+        return Fate(after, self.grace, has_notice, lambda: self.is_due(task, attempt))
 
 
 @dataclass
