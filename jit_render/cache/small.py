@@ -5,8 +5,9 @@ two turns of the loop, which costs the loop a fraction of a millisecond. Nothing
 a full or failing disk, whatever the store would try again, all are left to the way by the threads, which begins anew.
 
 A disk that makes its writers wait would make everybody's answers wait, so the lane rests after a write that waited
-and took longer than `LONGEST_HOLD_SECONDS`: one such wait in `REST_SECONDS` is all that is risked. A write that only
-lost the processor to a renderer for so long is no sign of that; there, this is the cheaper way more than ever.
+and took longer than `LONGEST_HOLD_SECONDS`, `REST_TIMES` as long as it was held: a fiftieth of the loop's time is all
+that is risked, and one wait of a busy disk does not send thousands of objects the way that costs three times as much.
+A write that only lost the processor to a renderer for so long is no sign of a slow disk.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from jit_render.model.errors import JitRenderError
 from jit_render.store.port import SmallLane
 
 LONGEST_HOLD_SECONDS = 0.02
-REST_SECONDS = 10.0
+LONGEST_REST_SECONDS = 10.0
+REST_TIMES = 50
 _log = logging.getLogger(__name__)
 
 
@@ -44,8 +46,9 @@ class SmallFetches:
             try:
                 transfer.at_once(data)
             finally:
-                if loop.time() - began > LONGEST_HOLD_SECONDS and _waits() > waits:
-                    self._rest_until = loop.time() + REST_SECONDS
+                held = loop.time() - began
+                if held > LONGEST_HOLD_SECONDS and _waits() > waits:
+                    self._rest_until = loop.time() + min(REST_TIMES * held, LONGEST_REST_SECONDS)
 
         try:
             return await lane.fetch(transfer.info, take)

@@ -289,6 +289,7 @@ def test_a_disk_that_makes_its_writers_wait_makes_the_lane_rest(
 
     monkeypatch.setattr(Transfer, "publish", noted)
     monkeypatch.setattr(small, "LONGEST_HOLD_SECONDS", -1.0)
+    monkeypatch.setattr(small, "REST_TIMES", 10**9)
     monkeypatch.setattr(small, "_waits", itertools.count().__next__)
 
     async def body() -> None:
