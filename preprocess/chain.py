@@ -1,10 +1,12 @@
 """One camera's frames through a tree of operations, each source decoded once.
 
 Everything is pulled: an output asks for rows of the step it follows, that step asks its parent for the same rows grown
-by its halo, and so on up to the decoder. Two things are kept meanwhile:
+by its halo, and so on up to the decoder. Three things are kept meanwhile:
 
 * *rows*: the last band of each step that several others work on, so that they share it (what stands behind the widest
   margin asks first, the others find their rows inside what it got);
+* *held* rows: what an operation that moves pixels has asked for itself (`operations/streaming.py`); the next rows of
+  its result take mostly the same ones. Who asks for more than half of the picture at once gets it whole;
 * *windows*: whole results, for operations that look at several frames, as long as a frame to come needs them. So a
   frame is decoded once, however many neighbours look at it.
 
@@ -22,6 +24,7 @@ import numpy as np
 
 from preprocess.image import Image, Window
 from preprocess.operations.port import Context
+from preprocess.operations.streaming import Plane, Rows, StreamingOperation
 from preprocess.passes import ROOT, Tree
 from preprocess.source import SourceFile
 
@@ -44,6 +47,7 @@ class Chain:
     _sources: dict[int, SourceFile | None] = field(default_factory=dict)
     _whole: dict[tuple[int, int], Image] = field(default_factory=dict)
     _rows: dict[tuple[int, int], Image] = field(default_factory=dict)
+    _held: dict[tuple[int, int], Image] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._shared = self.tree.shared_places()
@@ -54,13 +58,21 @@ class Chain:
 
     def window_of(self, place: int, frame: int) -> Window:
         """The data window of what `place` makes of `frame`."""
-        if (place, frame) in self._whole:
-            return self._whole[place, frame].data_window
-        if place == ROOT:
-            return self._must(frame).layout.data_window
-        if self.tree.steps[place].operation.tileable:
-            return self.window_of(self.tree.steps[place].parent, frame)
-        return self.whole(place, frame).data_window
+        return self._plane(place, frame).data
+
+    def _plane(self, place: int, frame: int) -> Plane:
+        found = self._whole.get((place, frame))
+        if found is None and place == ROOT:
+            layout = self._must(frame).layout
+            return Plane(layout.data_window, layout.display_window)
+        if found is None:
+            step = self.tree.steps[place]
+            if step.operation.tileable:
+                return self._plane(step.parent, frame)
+            if isinstance(step.operation, StreamingOperation):
+                return step.operation.plane(self._plane(step.parent, frame), self.make_context(place, frame))
+            found = self.whole(place, frame)
+        return Plane(found.data_window, found.display_window)
 
     def bands(self, window: Window) -> Iterator[tuple[int, int]]:
         """First row and the row behind the last of each band of `window`."""
@@ -85,7 +97,7 @@ class Chain:
         """All of what `place` makes of `frame`; put together from bands where the picture is worked on in bands."""
         if (place, frame) in self._whole:
             return self._whole[place, frame]
-        if place != ROOT and not self.tree.steps[place].operation.tileable:
+        if place != ROOT and not (self.tree.steps[place].operation.tileable or self._streams(place)):
             made = self._make(place, frame, None)
             self._whole[place, frame] = made
             return made
@@ -102,6 +114,7 @@ class Chain:
         for key in [key for key in self._whole if key[1] + self._ahead.get(key[0], 0) <= frame]:
             del self._whole[key]
         self._rows.clear()
+        self._held.clear()
         radius = self.tree.radius
         for old in [number for number in self._sources if number + radius <= frame]:
             self._close(old)
@@ -109,6 +122,7 @@ class Chain:
     def close(self) -> None:
         self._whole.clear()
         self._rows.clear()
+        self._held.clear()
         for frame in list(self._sources):
             self._close(frame)
 
@@ -120,6 +134,11 @@ class Chain:
         step = self.tree.steps[place]
         operation = step.operation
         context = self.make_context(place, frame)
+        if wanted is not None and self._streams(place):
+            assert isinstance(operation, StreamingOperation)
+            plane = self._plane(step.parent, frame)
+            rows = Rows(plane, lambda top, bottom: self._fed(place, frame, top, bottom))
+            return operation.make(rows, wanted, context)
         given = {
             offset: self._input(step.parent, frame + offset, wanted if operation.tileable else None, operation.halo)
             for offset in range(-operation.reads, operation.reads + 1)
@@ -135,6 +154,36 @@ class Chain:
         full = self.window_of(parent, frame)
         grown = wanted.grown(halo).meeting(full)
         return self.rows(parent, frame, grown.y, grown.bottom)
+
+    def _fed(self, place: int, frame: int, top: int, bottom: int) -> Image:
+        """Rows that a streaming operation asks for. They are held, because the next ones are mostly the same."""
+        parent = self.tree.steps[place].parent
+        held = self._whole.get((parent, frame)) or self._held.get((place, frame))
+        full = self.window_of(parent, frame)
+        if held is not None and held.data_window.covers(Window(full.x, top, full.width, bottom - top)):
+            return held.strip(top, bottom)
+        ahead = min(full.bottom, max(bottom, top + self.band_rows))
+        if asks_for_most(ahead - top, full.height):
+            self._held.pop((place, frame), None)
+            made = self._whole[parent, frame] = self.whole(parent, frame)
+        else:
+            made = self._held[place, frame] = self._grown(
+                held, parent, frame, Window(full.x, top, full.width, ahead - top)
+            )
+        return made.strip(top, bottom)
+
+    def _grown(self, held: Image | None, place: int, frame: int, wanted: Window) -> Image:
+        """The rows `wanted`; of what is held, those below the first of them are not made again."""
+        if held is None or not held.data_window.y <= wanted.y < held.data_window.bottom:
+            return self.rows(place, frame, wanted.y, wanted.bottom)
+        below = self.rows(place, frame, held.data_window.bottom, wanted.bottom)
+        kept = held.strip(wanted.y, held.data_window.bottom)
+        return below.with_pixels(np.concatenate([kept.pixels, below.pixels]), data_window=wanted)
+
+    def _streams(self, place: int) -> bool:
+        """Whether the operation asks for its rows itself: where the picture is worked on in bands."""
+        operation = self.tree.steps[place].operation
+        return bool(self.band_rows) and isinstance(operation, StreamingOperation) and not operation.tileable
 
     def _put_together(self, place: int, frame: int, window: Window) -> Image:
         pixels = None
@@ -168,6 +217,11 @@ class Chain:
         source = self._sources.pop(frame, None)
         if source is not None:
             source.close()
+
+
+def asks_for_most(rows: int, height: int) -> bool:
+    """Whether one who wants so many rows at once is better off with the whole picture."""
+    return 2 * rows > height
 
 
 def _cut(image: Image, window: Window) -> Image:

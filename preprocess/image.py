@@ -109,6 +109,15 @@ class Image:
             raise ValueError(f"window {window} is not inside {self.data_window}")
         return self.with_pixels(self.pixels[self.rows_and_columns(window)], data_window=window)
 
+    def strip(self, top: int, bottom: int) -> Self:
+        """The rows from `top` up to `bottom`, which must lie inside the data window; shares the pixels."""
+        data = self.data_window
+        if not data.y <= top < bottom <= data.bottom:
+            raise ValueError(f"rows {top} to {bottom} are not inside {data}")
+        return self.with_pixels(
+            self.pixels[top - data.y : bottom - data.y], data_window=Window(data.x, top, data.width, bottom - top)
+        )
+
     def rows_and_columns(self, window: Window) -> tuple[slice, slice]:
         """The slices of ``pixels`` that ``window`` covers."""
         left, top = window.x - self.data_window.x, window.y - self.data_window.y

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from preprocess.chain import Chain
 from preprocess.encode import Encoder, Storage
-from preprocess.image import Image
+from preprocess.image import Image, Window
 from preprocess.memory_file import MemoryFile
 from preprocess.passes import Leaf
 
@@ -35,13 +35,8 @@ def make_outputs(chain: Chain, frame: int, leaves: Iterable[Leaf], submit: Submi
     for leaf in whole:
         image = chain.whole(leaf.step, frame)
         submit(leaf, _encoding(leaf, image))
-    banded = sorted((leaf for leaf in images if chain.band_rows), key=lambda leaf: -chain.tree.margin_of(leaf.step))
-    by_window: dict[Any, list[Leaf]] = {}
-    for leaf in banded:
-        by_window.setdefault(chain.window_of(leaf.step, frame), []).append(leaf)
-    for window, group in by_window.items():
-        for leaf, file in _encode_bands(chain, frame, window, group):
-            submit(leaf, lambda file=file: file)  # type: ignore[misc]
+    for leaf, file in _encode_bands(chain, frame, [leaf for leaf in images if chain.band_rows]):
+        submit(leaf, lambda file=file: file)  # type: ignore[misc]
 
 
 def storage_of(leaf: Leaf) -> Storage:
@@ -58,22 +53,38 @@ def _encoding(leaf: Leaf, image: Image) -> Callable[[], MemoryFile]:
     return encode
 
 
-def _encode_bands(chain: Chain, frame: int, window: Any, group: list[Leaf]) -> list[tuple[Leaf, MemoryFile]]:
-    """All of `group` side by side, band by band."""
+def _encode_bands(chain: Chain, frame: int, leaves: list[Leaf]) -> list[tuple[Leaf, MemoryFile]]:
+    """All of `leaves` side by side, band by band."""
     encoders: dict[str, Encoder] = {}
     try:
-        for top, bottom in chain.bands(window):
-            for leaf in group:
-                band = chain.rows(leaf.step, frame, top, bottom)
-                name = leaf.output.name
-                if name not in encoders:
-                    encoders[name] = Encoder(name, storage_of(leaf), window, band)
-                encoders[name].write(band)
-        return [(leaf, encoders[leaf.output.name].finish()) for leaf in group]
+        for leaf, window, top, bottom in _side_by_side(chain, frame, leaves):
+            band = chain.rows(leaf.step, frame, top, bottom)
+            name = leaf.output.name
+            if name not in encoders:
+                encoders[name] = Encoder(name, storage_of(leaf), window, band)
+            encoders[name].write(band)
+        return [(leaf, encoders[leaf.output.name].finish()) for leaf in leaves]
     except BaseException:
         for encoder in encoders.values():
             encoder.abandon()
         raise
+
+
+def _side_by_side(chain: Chain, frame: int, leaves: list[Leaf]) -> Iterator[tuple[Leaf, Window, int, int]]:
+    """The bands of all outputs, those first that lag behind: so that they meet at the rows they are both made of.
+
+    Of those at the same height the smaller picture comes first, and what has the widest margin: these ask for more of
+    the rows that they share, and the others find theirs among them.
+    """
+    steps = []
+    for leaf in leaves:
+        window = chain.window_of(leaf.step, frame)
+        order = (window.height, -chain.tree.margin_of(leaf.step))
+        steps += [
+            ((top - window.y) / window.height, order, leaf, window, top, bottom) for top, bottom in chain.bands(window)
+        ]
+    for _, _, leaf, window, top, bottom in sorted(steps, key=lambda step: step[:2]):
+        yield leaf, window, top, bottom
 
 
 def make_data(chain: Chain, frame: int, leaf: Leaf, told: Told, records: dict[str, Any]) -> MemoryFile:

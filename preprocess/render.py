@@ -130,7 +130,8 @@ def run(given: argparse.Namespace, environment: Any) -> dict[ImageKey, JitRender
         gather(reader, pipeline, place)
         return failures
     finally:
-        _say(f"{store.bytes_read} bytes of pictures read, {store.bytes_written} written, {publisher.bytes_same} the same as before")
+        moved = f"{store.bytes_read} bytes of pictures read, {store.bytes_written} written"
+        _say(f"{moved}, {publisher.bytes_same} the same as before")
         store.close()
 
 

@@ -9,11 +9,12 @@ from pydantic import Field, model_validator
 
 from preprocess.image import Image, Window
 from preprocess.operations.colour_matrix import IDENTITY, Matrix3, matrix_for
-from preprocess.operations.port import Context, Operation
-from preprocess.operations.sampling import Doubles, Edge, Filter, warp
+from preprocess.operations.port import Context
+from preprocess.operations.sampling import Doubles, Edge, Filter, Places, reach_of, warp
+from preprocess.operations.streaming import Plane, Rows, StreamingOperation
 
 
-class Homography(Operation):
+class Homography(StreamingOperation):
     """(height, width, channels) to ``window`` (or the same data window), same channels.
 
     ``(X, Y, W) = H · (x, y, 1)`` takes a source point to the result's point ``(X/W, Y/W)``; pixels, y down, integers
@@ -39,11 +40,19 @@ class Homography(Operation):
             raise ValueError("window wants a width and a height of 1 or more")
         return self
 
-    def apply(self, image: Image, context: Context) -> Image:
+    def plane(self, given: Plane, context: Context) -> Plane:
+        return Plane(Window(*self.window) if self.window is not None else given.data, given.display)
+
+    def make(self, rows: Rows, wanted: Window, context: Context) -> Image:
+        return warp(rows, wanted, self._places(rows.plane, context), self.filter, self.edge)
+
+    def rows_held(self, given: Plane, rows: int, context: Context) -> int:
+        return reach_of(self.plane(given, context).data, given.data, self._places(given, context), rows)
+
+    def _places(self, given: Plane, context: Context) -> Places:
         inverse = np.linalg.inv(np.array(matrix_for(context, self.matrix, self.cameras), np.float64))
         inverse /= inverse[2, 2] if inverse[2, 2] != 0 else 1.0
-        left, top = image.display_window[:2]
-        window = Window(*self.window) if self.window is not None else image.data_window
+        left, top = given.display[:2]
 
         def places(columns: Doubles, rows: Doubles) -> tuple[Doubles, Doubles]:
             x, y = columns - left, rows - top
@@ -53,5 +62,4 @@ class Homography(Operation):
             v = (inverse[1, 0] * x + inverse[1, 1] * y + inverse[1, 2]) / depth
             return u + left, v + top
 
-        pixels = warp(image, window, places, self.filter, self.edge)
-        return image.with_pixels(pixels, data_window=window)
+        return places

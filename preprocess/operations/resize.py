@@ -11,14 +11,15 @@ from pydantic import Field, model_validator
 
 from preprocess.image import Floats, Image, Window
 from preprocess.operations.bands import row_bands
-from preprocess.operations.port import Context, Operation
+from preprocess.operations.port import Context
+from preprocess.operations.streaming import Plane, Rows, StreamingOperation
 
 Doubles = npt.NDArray[np.float64]
 Name = Literal["box", "triangle", "cubic", "lanczos3"]
 _RADIUS = {"box": 0.5, "triangle": 1.0, "cubic": 2.0, "lanczos3": 3.0}
 
 
-class Resize(Operation):
+class Resize(StreamingOperation):
     """(height, width, channels) to the display window's new size, same channels.
 
     Separable, the filter stretched to the coarser of the two grids (so it averages when it shrinks), weights summing
@@ -41,22 +42,44 @@ class Resize(Operation):
             raise ValueError("give either scale, or width and height (or one of them)")
         return self
 
-    def apply(self, image: Image, context: Context) -> Image:
-        display = image.display_window
-        width, height = self._size(display)
-        across = _Axis.of(display.x, display.width, width, image.data_window.x, image.data_window.width)
-        down = _Axis.of(display.y, display.height, height, image.data_window.y, image.data_window.height)
-        result = np.empty((down.size, across.size, image.shape[2]), np.float32)
+    def plane(self, given: Plane, context: Context) -> Plane:
+        across, down = self._axes(given)
+        window = Window(across.start, down.start, across.size, down.size)
+        return Plane(window, Window(given.display.x, given.display.y, *self._size(given.display)))
+
+    def make(self, rows: Rows, wanted: Window, context: Context) -> Image:
+        across, down = self._axes(rows.plane)
+        part = slice(wanted.y - down.start, wanted.bottom - down.start)
+        places, weights = down.taps(self.filter)
+        places, weights = places[part], weights[part]
+        first = int(places.min())
+        top = rows.plane.data.y
+        image = rows.take(top + first, top + int(places.max()) + 1)
+        places = places - first
+        result = np.empty((wanted.height, wanted.width, image.shape[2]), np.float32)
         if down.factor > 1:  # the smaller picture between the two passes
-            between = np.empty((down.size, *image.shape[1:]), np.float32)
-            _along_rows(image.pixels, between, *down.taps(self.filter))
+            between = np.empty((wanted.height, *image.shape[1:]), np.float32)
+            _along_rows(image.pixels, between, places, weights)
             _along_columns(between, result, *across.taps(self.filter))
         else:
             between = np.empty((image.shape[0], *result.shape[1:]), np.float32)
             _along_columns(image.pixels, between, *across.taps(self.filter))
-            _along_rows(between, result, *down.taps(self.filter))
-        window = Window(across.start, down.start, across.size, down.size)
-        return image.with_pixels(result, data_window=window, display_window=Window(display.x, display.y, width, height))
+            _along_rows(between, result, places, weights)
+        display = self.plane(rows.plane, context).display
+        return image.with_pixels(result, data_window=wanted, display_window=display)
+
+    def rows_held(self, given: Plane, rows: int, context: Context) -> int:
+        down = self._axes(given)[1]
+        return min(given.data.height, math.ceil(rows * down.factor + 2 * _RADIUS[self.filter] * max(1, down.factor)))
+
+    def _axes(self, given: Plane) -> tuple[_Axis, _Axis]:
+        """Across and down."""
+        data, display = given
+        width, height = self._size(display)
+        return (
+            _Axis.of(display.x, display.width, width, data.x, data.width),
+            _Axis.of(display.y, display.height, height, data.y, data.height),
+        )
 
     def _size(self, display: Window) -> tuple[int, int]:
         if self.scale:

@@ -7,12 +7,13 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from preprocess.image import Image
-from preprocess.operations.port import AssetMark, Context, Operation
-from preprocess.operations.sampling import Edge, Filter, is_finite, sample
+from preprocess.image import Image, Window
+from preprocess.operations.port import AssetMark, Context
+from preprocess.operations.sampling import Doubles, Edge, Filter, warp
+from preprocess.operations.streaming import Plane, Rows, StreamingOperation
 
 
-class StMap(Operation):
+class StMap(StreamingOperation):
     """(height, width, channels) to the map's data window, same channels.
 
     Nuke's convention: the map's first channel (or R) is s, its second (or G) is t; s runs from 0 at the left edge of
@@ -27,18 +28,28 @@ class StMap(Operation):
     filter: Filter = "cubic"
     edge: Edge = "black"
 
-    def apply(self, image: Image, context: Context) -> Image:
+    def plane(self, given: Plane, context: Context) -> Plane:
+        return Plane(context.image("map").data_window, given.display)
+
+    def planned_plane(self, given: Plane, context: Context) -> Plane:
+        return given
+
+    def make(self, rows: Rows, wanted: Window, context: Context) -> Image:
         side = context.image("map")
         if side.shape[2] < 2:
             raise self.fail(context, f"the map has {side.shape[2]} channel; it wants two, s and t")
         s_place, t_place = side.place_of("RG") if {"R", "G"} <= set(side.channels) else [0, 1]
-        display = image.display_window
-        result = np.empty((*side.shape[:2], image.shape[2]), np.float32)
-        guarded = not is_finite(image.pixels)
-        step = max(1, 2**16 // side.shape[1])
-        for top in range(0, side.shape[0], step):
-            rows = slice(top, top + step)
-            x = side.pixels[rows, :, s_place] * np.float64(display.width) + (display.x - 0.5)
-            y = (1 - side.pixels[rows, :, t_place].astype(np.float64)) * display.height + (display.y - 0.5)
-            sample(image, (x, y), result[rows], self.filter, self.edge, guarded=guarded)
-        return image.with_pixels(result, data_window=side.data_window)
+        display = rows.plane.display
+
+        def places(_: Doubles, down: Doubles) -> tuple[Doubles, Doubles]:
+            first = int(down[0, 0]) - side.data_window.y
+            part = side.pixels[first : first + len(down)]
+            x = part[:, :, s_place] * np.float64(display.width) + (display.x - 0.5)
+            y = (1 - part[:, :, t_place].astype(np.float64)) * display.height + (display.y - 0.5)
+            return x, y
+
+        return warp(rows, wanted, places, self.filter, self.edge)
+
+    def rows_held(self, given: Plane, rows: int, context: Context) -> int:
+        """All: what a map asks for is known when it is read. One that moves little takes less."""
+        return given.data.height

@@ -7,9 +7,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from preprocess.image import Image
-from preprocess.operations.port import Context, Operation
-from preprocess.operations.sampling import Doubles, Edge, Filter, warp
+from preprocess.image import Image, Window
+from preprocess.operations.port import Context
+from preprocess.operations.sampling import Doubles, Edge, Filter, Places, reach_of, warp
+from preprocess.operations.streaming import Plane, Rows, StreamingOperation
 
 _ROUNDS = 200  # of the inverse: a digit in two rounds on usual lenses, ever slower towards the fold
 _CLOSE = 1e-9  # of the normalised plane: a hundred-thousandth of a pixel at a focal length of 10000 pixels
@@ -62,7 +63,7 @@ class Lens(BaseModel):
         return u, v
 
 
-class Undistort(Operation):
+class Undistort(StreamingOperation):
     """(height, width, channels) to the same shape and windows.
 
     A result pixel at the ideal point P shows the source at the lens's image of P: direction ``remove``. ``add`` is the
@@ -89,11 +90,20 @@ class Undistort(Operation):
     def halo(self) -> int:
         return self.reach + 2 if self.reach else 0
 
-    def apply(self, image: Image, context: Context) -> Image:
+    def plane(self, given: Plane, context: Context) -> Plane:
+        return given
+
+    def make(self, rows: Rows, wanted: Window, context: Context) -> Image:
+        return warp(rows, wanted, self._places(rows.plane, context), self.filter, self.edge)
+
+    def rows_held(self, given: Plane, rows: int, context: Context) -> int:
+        return reach_of(given.data, given.data, self._places(given, context), rows)
+
+    def _places(self, given: Plane, context: Context) -> Places:
         lens = self.cameras.get(context.camera, self.cameras.get(context.view, self.lens))
         if lens is None:
             raise self.fail(context, f"no lens for camera {context.camera!r}; add it to cameras, or give lens")
-        centre_x, centre_y = lens.cx + image.display_window.x, lens.cy + image.display_window.y
+        centre_x, centre_y = lens.cx + given.display.x, lens.cy + given.display.y
 
         def places(columns: Doubles, rows: Doubles) -> tuple[Doubles, Doubles]:
             x, y = np.broadcast_arrays((columns - centre_x) / lens.fx, (rows - centre_y) / lens.fy)
@@ -102,8 +112,7 @@ class Undistort(Operation):
             self._hold_reach(columns, rows, u, v, context)
             return u, v
 
-        pixels = warp(image, image.data_window, places, self.filter, self.edge)
-        return image.with_pixels(pixels)
+        return places
 
     def _hold_reach(self, columns: Doubles, rows: Doubles, u: Doubles, v: Doubles, context: Context) -> None:
         if not self.reach:

@@ -12,6 +12,7 @@ from preprocess_operations_kit import LENS, TABLES, context_for, inputs_for, ope
 from preprocess.image import Image, Window
 from preprocess.operations import kinds
 from preprocess.operations.port import Context
+from preprocess.operations.streaming import Plane, Rows, StreamingOperation
 
 pytest.importorskip("OpenImageIO")
 
@@ -115,3 +116,36 @@ def test_no_operation_takes_more_memory_than_it_declares(kind):
     scratch = 48 * MB if kind == "ocio" else 14 * MB
     assert peak <= made.copies * max(images[0].size_bytes, result.size_bytes) + scratch
     assert made.copies <= 3
+
+
+STREAMING = [table for table in TABLES if isinstance(operation(table), StreamingOperation)]
+_ON_ITS_HEAD = {"kind": "homography", "matrix": [[-1, 0, 60], [0.1, -1, 46], [0, 0, 1]], "edge": "clamp"}
+
+
+@pytest.mark.parametrize("table", [*STREAMING, _ON_ITS_HEAD], ids=named)
+@pytest.mark.parametrize("place", [(0, 0), (-3, 5)], ids=["at the corner", "off the display window"])
+def test_rows_that_an_operation_asks_for_itself_give_the_bits_of_the_whole(table, place):
+    made = operation(table)
+    image = inputs_for(made)[0]
+    pixels = image.pixels.copy()
+    pixels[10, 7], pixels[30, 33], pixels[46, 60] = np.nan, np.inf, -np.inf
+    image = image.with_pixels(pixels, data_window=Window(*place, 61, 47))
+    context = context_for(made, image)
+    with np.errstate(all="ignore"):
+        whole = made.apply(image, context)
+        for height in (1, 7, 16):
+            assert in_rows(made, image, context, height).pixels.tobytes() == whole.pixels.tobytes()
+        assert in_rows(made, image, context, 16).display_window == whole.display_window
+
+
+def in_rows(made: StreamingOperation, image: Image, context: Context, height: int) -> Image:
+    """The result by bands, each from copies of the rows that it asks for and no others."""
+    plane = made.plane(Plane(image.data_window, image.display_window), context)
+    rows = Rows(Rows.of(image).plane, lambda top, bottom: image.part(image.strip(top, bottom).data_window))
+    full = plane.data
+    bands = [
+        Window(full.x, top, full.width, min(height, full.bottom - top)) for top in range(full.y, full.bottom, height)
+    ]
+    parts = [made.make(rows, band, context) for band in bands]
+    assert [part.data_window for part in parts] == bands
+    return parts[0].with_pixels(np.concatenate([part.pixels for part in parts]), data_window=full)

@@ -13,6 +13,11 @@ from jit_render.model.errors import MissingInput
 from preprocess.gather import gather
 from preprocess.listener import ImageKey
 from preprocess.names import locate
+from preprocess.operations.crop import Crop
+from preprocess.operations.homography import Homography
+from preprocess.operations.proxy import Proxy
+from preprocess.operations.resize import Resize
+from preprocess.operations.undistort import Lens, Undistort
 from preprocess.pipeline import SOURCE
 
 
@@ -54,6 +59,28 @@ def test_bands_give_the_bits_of_the_whole(shoot: Shoot) -> None:
     shoot.make(pipeline, band_rows=7, force=True)
     assert shoot.bytes_of("out") == whole
     assert len(whole) == 4 * 2 * 5
+
+
+def test_what_moves_pixels_gives_the_bits_of_the_whole_from_a_few_rows(shoot: Shoot) -> None:
+    turned = Homography(matrix=((0.99, 0.05, 1.0), (-0.05, 1.01, 2.0), (0.0, 0.0, 1.0)))
+    lens = Lens(fx=50, fy=50, cx=18, cy=24, k1=-0.1)
+    on_its_side = Homography(matrix=((0.0, 1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)))
+    out = f"{shoot.url}/out"
+    outputs = [
+        {"name": "full", "file": f"{out}/full/%V.####.exr", "type": "float"},
+        {"name": "proxy", "file": f"{out}/proxy/%V.####.exr", "type": "float", "operations": [Proxy(levels=2)]},
+        {"name": "side", "file": f"{out}/side/%V.####.exr", "after": "s1", "operations": [on_its_side, Doubled()]},
+        {"name": "big", "file": f"{out}/big/%V.####.exr", "after": SOURCE, "operations": [Resize(scale=1.5)]},
+    ]
+    pipeline = shoot.pipeline(
+        (Crop(x=1, y=2, width=30, height=40), turned), (Around(), Undistort(lens=lens)), outputs=outputs
+    )
+    shoot.make(pipeline)
+    whole = shoot.bytes_of("out")
+    assert len(whole) == 4 * 2 * 4
+    for band_rows in (3, 16):
+        shoot.make(pipeline, band_rows=band_rows, force=True)
+        assert shoot.bytes_of("out") == whole
 
 
 def test_stages_one_by_one_give_the_bits_of_the_fused_pass(shoot: Shoot) -> None:
