@@ -88,6 +88,7 @@ def _watched(commands: Sequence[Sequence[str]], environments: Sequence[dict[str,
         "bytes_read": sum(int(found[1]) for found in moved if found),
         "bytes_written": sum(int(found[2]) for found in moved if found),
         "peak_bytes": peak.bytes,
+        "largest_peak_bytes": max(peak.each.values(), default=0),
     }
     return told, "".join(texts)
 
@@ -100,17 +101,20 @@ def _ended(process: subprocess.Popen[bytes]) -> float:
 
 
 class _Peak(threading.Thread):
-    """Looks at processes now and then: their own memory together, and that of their files without a disk."""
+    """Looks at processes now and then: their own memory and that of their files without a disk, together and each."""
 
     def __init__(self, pids: Sequence[int]) -> None:
         super().__init__(daemon=True)
         self._folders = [Path(f"/proc/{pid}") for pid in pids]
         self.over = threading.Event()
         self.bytes = 0
+        self.each: dict[Path, int] = {}
 
     def run(self) -> None:
         while not self.over.wait(_SAMPLE_SECONDS):
-            self.bytes = max(self.bytes, sum(_held(folder) for folder in self._folders))
+            held = {folder: _held(folder) for folder in self._folders}
+            self.bytes = max(self.bytes, sum(held.values()))
+            self.each = {folder: max(size, self.each.get(folder, 0)) for folder, size in held.items()}
 
 
 def _held(process: Path) -> int:

@@ -10,10 +10,13 @@ from jit_render.model.errors import UsageError
 from jit_render.report.words import size as size_in_words
 from preprocess.image import Window
 from preprocess.memory import DEFAULT_BUDGET, channel_counts, estimate
+from preprocess.operations.port import Operation
+from preprocess.operations.streaming import StreamingOperation
 from preprocess.passes import ROOT, Step, Tree
 from preprocess.pipeline import Pipeline
 from preprocess.source import Layout
 
+MOST_CAMERAS = 64  # that are looked at for the one that takes most
 _STORED_BYTES = 2  # of a source's channel: half floats and sensor integers
 
 
@@ -41,7 +44,11 @@ def explanation(pipeline: Pipeline, frame: Frame, budget: int = 0) -> dict[str, 
     window = Window(0, 0, frame.width, frame.height)
     layout = Layout(window, window, channels, gives_rows=True, metadata={}, pixel_aspect=1.0)
     stored = frame.width * frame.height * len(channels) * _STORED_BYTES
-    plan = estimate(tree, layout, stored, budget=budget or DEFAULT_BUDGET)
+    plans = [
+        estimate(tree, layout, stored, budget=budget or DEFAULT_BUDGET, camera=camera)
+        for camera in pipeline.source.cameras[:MOST_CAMERAS] or ("",)
+    ]
+    plan = max(plans, key=lambda one: one.total)
     counts = channel_counts(tree, channels)
     ahead = tree.window_places()
     return {
@@ -64,7 +71,7 @@ def explanation(pipeline: Pipeline, frame: Frame, budget: int = 0) -> dict[str, 
         "band_rows": plan.band_rows,
         "budget_bytes": budget or DEFAULT_BUDGET,
         "peak_bytes": {
-            **{name: getattr(plan, name) for name in ("sources", "kept", "working", "outputs")},
+            **{name: getattr(plan, name) for name in ("process", "sources", "kept", "working", "outputs")},
             "total": plan.total,
         },
     }
@@ -76,12 +83,18 @@ def _step(tree: Tree, place: int, step: Step, counts: dict[int, int], ahead: dic
         "stage": step.stage,
         "kind": operation.kind,
         "channels": counts[place],
-        "works_on": "rows" if operation.tileable else "the whole frame",
+        "works_on": _works_on(operation),
         "halo": operation.halo,
         "frames_each_side": operation.reads,
         "keeps_frames": 2 * ahead[place] + 1 if place in ahead else 0,
         "shared": place in tree.shared_places(),
     }
+
+
+def _works_on(operation: Operation) -> str:
+    if operation.tileable:
+        return "rows"
+    return "rows it asks for" if isinstance(operation, StreamingOperation) else "the whole frame"
 
 
 def _name(tree: Tree, place: int) -> str:
@@ -115,8 +128,9 @@ def explanation_lines(pipeline: Pipeline, found: dict[str, Any]) -> list[str]:
     lines += [
         "",
         f"memory  {words['total']} at the peak, of {size_in_words(found['budget_bytes'])}: frames are worked on {way}",
-        f"        {words['sources']} encoded sources, {words['kept']} kept for neighbours,",
-        f"        {words['working']} working pixels, {words['outputs']} encoded outputs",
+        f"        {words['process']} of the process, {words['sources']} encoded sources,",
+        f"        {words['kept']} kept for neighbours, {words['working']} working pixels,",
+        f"        {words['outputs']} encoded outputs",
         *_turns(found),
         f"staged  would be {found['staged_passes']} passes, each storing what it makes (--staged)",
     ]

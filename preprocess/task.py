@@ -216,7 +216,7 @@ class Task:
             url = self.source_url(image.frame, image.camera)
             raise ObjectNotFound(f"{image}: {url} was not in the bucket when the job was submitted.")
         around = self.around
-        plan = estimate(self.tree, source.layout, source.stored_bytes, budget=around.budget_bytes)
+        plan = estimate(self.tree, source.layout, source.stored_bytes, budget=around.budget_bytes, camera=image.camera)
         hands.planned[image.camera] = plan
         chain.band_rows = plan.band_rows if around.band_rows is None else around.band_rows
         return chain

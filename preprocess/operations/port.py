@@ -97,6 +97,8 @@ class Operation(BaseModel, ABC):
     version: ClassVar[int] = 1
     tileable: ClassVar[bool] = False
     copies: ClassVar[float] = 1.0
+    makes_pixels: ClassVar[bool] = True
+    """False: the result is the very image that came in."""
 
     def __hash__(self) -> int:
         return hash((self.kind, self.model_dump_json()))  # parameters may be tables, which have no hash of their own
@@ -122,6 +124,14 @@ class Operation(BaseModel, ABC):
 
     def output_channels(self, channels: tuple[str, ...]) -> tuple[str, ...]:
         """What comes out for an image of ``channels``, so that a plan can be checked before anything is read."""
+        return channels
+
+    def scratch_bytes(self, given: int, made: int, channels: int) -> int:
+        """What `copies` says, in bytes, for an input of `given` bytes and so many `channels`."""
+        return int(self.copies * max(given, made))
+
+    def side_channels(self, channels: int) -> int:
+        """Channels that an image asset is likely to have, for a picture of `channels`."""
         return channels
 
     def assets(self) -> dict[str, AssetUse]:

@@ -26,11 +26,15 @@ class Statistics(Operation):
 
     kind: ClassVar[str] = "statistics"
     copies: ClassVar[float] = 1.2  # of one channel; a third of that of three
+    makes_pixels: ClassVar[bool] = False
 
     name: str = Field(default="statistics", min_length=1, description="key of the record")
     percentiles: tuple[Percent, ...] = (1.0, 50.0, 99.0)
     darkest: int = Field(default=-10, ge=-40, le=39, description="histogram's first edge, in stops relative to 1")
     stops: int = Field(default=16, ge=1, le=64, description="histogram's length, one bin for each stop")
+
+    def scratch_bytes(self, given: int, made: int, channels: int) -> int:
+        return int(self.copies * given / channels)
 
     def apply(self, image: Image, context: Context) -> Image:
         channels = {name: _described(image.pixels[:, :, place]) for place, name in enumerate(image.channels)}

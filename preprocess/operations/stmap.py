@@ -50,6 +50,9 @@ class StMap(StreamingOperation):
 
         return warp(rows, wanted, places, self.filter, self.edge)
 
+    def side_channels(self, channels: int) -> int:
+        return 2
+
     def rows_held(self, given: Plane, rows: int, context: Context) -> int:
         """All: what a map asks for is known when it is read. One that moves little takes less."""
         return given.data.height
