@@ -83,8 +83,9 @@ class BatchEngine:
         job = rounds.job(last) if last.accepted else rounds.ask(last)  # written down, then something came between
         if job is not None and job.is_active and was_stopped(JobReader(self._store, home), last):
             self._service.cancel(last.name)  # what it gave up it would not begin again
-            job = None
+            job = rounds.job(last)
         if job is None or not job.is_active:
+            rounds.bury(last, job)
             rounds.open(self._settings, unfinished_tasks(JobReader(self._store, home)), last.number + 1)
 
     def _bound(self, home: ObjectUrl) -> None:
@@ -111,8 +112,9 @@ class BatchEngine:
             return self._stand_still(home, last, job)
         if job is None and not last.accepted:
             return self._hand_over(home, rounds, last)
-        if job is not None and not job.is_over:
-            return None
+        if job is None or job.state not in {"SUCCEEDED", "FAILED"}:
+            return None  # it runs; or somebody has cancelled or deleted it, and has it begin again with a retry
+        rounds.bury(last, job)
         return self._next(home, rounds, last)
 
     def _stand_still(self, home: ObjectUrl, last: RoundRecord, job: ServiceJob | None) -> str | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from gcp_deploy.batch.request import RoundPlan, batch_id, batch_request, parent_of, request_id
 from gcp_deploy.batch.service import BatchService, ServiceJob, agrees, as_proto, as_request
 from jit_render.farm.records import JobReader, task_of
+from jit_render.farm.round_work import bury
 from jit_render.farm.rounds import Rounds
 from jit_render.model.clock import Clock
 from jit_render.model.errors import CloudConflict
@@ -59,6 +60,11 @@ class BatchRounds:
             request=as_request(as_proto(batch_request(settings, plan))),
         )
         return self.ask(Rounds(self.store, self.home).add(record))
+
+    def bury(self, record: RoundRecord, job: ServiceJob | None) -> None:
+        """End the attempts of a round that no node works on any more: nobody is to wait for them."""
+        was_cancelled = job is not None and job.state.startswith("CANCEL")
+        bury(self.store, self.clock, self.home, None, record, was_cancelled=was_cancelled)
 
     def ask(self, record: RoundRecord) -> ServiceJob:
         """Have the service run that round; it may have been asked before. Raises CloudConflict for a foreign job."""

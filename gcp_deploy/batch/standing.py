@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from gcp_deploy.batch.rounds import BatchRounds
 from gcp_deploy.batch.service import ServiceJob
-from jit_render.farm.records import JobReader
-from jit_render.farm.round_work import bury
 from jit_render.farm.status import JobStatus, State, StatusFollower
 from jit_render.model.errors import CloudError, CloudUnavailable, StoreError
 from jit_render.model.rounds import RoundRecord
@@ -60,9 +58,7 @@ class Standing:
     def _over(self, record: RoundRecord, job: ServiceJob | None) -> JobStatus:
         """No node works on it any more: attempts without an end are ended, and what is missing has failed."""
         with contextlib.suppress(StoreError):  # somebody who may only read looks on
-            attempts = JobReader(self.rounds.store, self.rounds.home).attempts()
-            for task in sorted({attempt.task for attempt in attempts if attempt.ended is None}):
-                bury(self.rounds.store, self.rounds.clock, self.rounds.home, task, record)
+            self.rounds.bury(record, job)
         status = self.follower.refresh()
         if status.state == "done":
             return status
@@ -78,6 +74,6 @@ class Standing:
         notes += [f"task {tasks[one.index]}: {one.message}" for one in failures[:MOST_TOLD] if one.index < len(tasks)]
         if len(failures) > MOST_TOLD:
             notes.append(f"... and {len(failures) - MOST_TOLD} tasks more")
-        if not failures and job.events:
+        if not failures and job.state == "FAILED" and job.events:
             notes.append(job.events[-1])
         return tuple(notes)

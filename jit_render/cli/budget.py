@@ -15,7 +15,7 @@ def expect(given: Session, spec: JobSpec) -> EstimateRecord:
     """Say what the job will take and cost, and warn where its budget will not do. Raises ConfigError."""
     from jit_render.cli.output import note
     from jit_render.farm.billing import estimate
-    from jit_render.report.cost import estimate_lines
+    from jit_render.report.estimate import estimate_lines
 
     expected = estimate(given.settings, given.store, spec)
     for line in estimate_lines(expected, budget=given.settings.gcp.budget):

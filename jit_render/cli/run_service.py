@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from jit_render.model.errors import CloudUnavailable, ConfigError, UsageError
+from jit_render.model.errors import CloudUnavailable, UsageError
 
 _MAY_GO_ON = {"waiting", "failed", "held"}
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from jit_render.report.progress import Display
 
 
-def ask_before(given: Session, engine: Engine, submission: Submission, *, yes: bool) -> EstimateRecord | None:
-    """Say what will run and what it will take, and go on only if the person wants it. The estimate, where there is one.
+def ask_before(given: Session, engine: Engine, submission: Submission, *, yes: bool) -> EstimateRecord:
+    """Say what will run and what it will take, and go on only if the person wants it. The estimate.
 
-    Raises ConfigError for what the engine cannot run, UsageError where nobody can be asked.
+    Raises ConfigError for what the engine cannot run or no table has a price of, UsageError where nobody can be asked.
     """
     from jit_render.cli.budget import expect
     from jit_render.cli.output import note
@@ -38,8 +38,7 @@ def ask_before(given: Session, engine: Engine, submission: Submission, *, yes: b
     nodes = min(gcp.nodes, tasks)
     after = ", on demand where that fails" if gcp.provisioning == "spot" and gcp.fallback == "on-demand" else ""
     note(f"{count(tasks, 'task')} on up to {count(nodes, 'node')} of {gcp.machine}, {kind}{after}.")
-    expect(given, submission.spec)
-    expected = _expected(given, submission)
+    expected = expect(given, submission.spec)
     if not yes:
         _ask()
     return expected
@@ -57,22 +56,6 @@ def _ask() -> None:
     if not goes_on:
         note("nothing was submitted.")
         raise typer.Exit(1)
-
-
-def _expected(given: Session, submission: Submission) -> EstimateRecord | None:
-    """Say what it will take; a machine without a price is no reason not to render."""
-    from jit_render.cli.output import note
-    from jit_render.farm.billing import estimate
-    from jit_render.report.estimate import estimate_lines
-
-    try:
-        expected = estimate(given.settings, given.store, submission.spec)
-    except ConfigError as error:
-        note(f"  cost       unknown: {error}")
-        return None
-    for line in estimate_lines(expected, budget=given.settings.gcp.budget):
-        note(line)
-    return expected
 
 
 def run_service(given: Session, home: ObjectUrl, engine: Engine, *, wait: bool, json: bool) -> int:

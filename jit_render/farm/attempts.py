@@ -139,7 +139,10 @@ def next_number(store: Store, paths: JobPaths, task: int) -> int:
 def end_for(
     store: Store, clock: Clock, paths: JobPaths, dead: AttemptRecord, failure: FailureClass, **changes: Any
 ) -> bool:
-    """End the record of a worker that can no longer do it. False when it was ended meanwhile or lives again."""
+    """End the record of a worker that can no longer do it. False when it was ended meanwhile or lives again.
+
+    It ended with its last sign of life, whenever that is noticed: from then on nobody pays for its machine.
+    """
     url = paths.attempt(dead.task, dead.attempt)
     try:
         data, info = store.read(url)
@@ -148,7 +151,8 @@ def end_for(
         return False
     if now.ended is not None or now.heartbeat != dead.heartbeat or dead.seen not in {None, info.updated}:
         return False
-    ended = now.model_copy(update={"ended": clock.wall(), "state": "failed", "failure": failure, **changes})
+    gone = max(now.started, min(clock.wall(), now.heartbeat + now.heartbeat_seconds))
+    ended = now.model_copy(update={"ended": gone, "state": "failed", "failure": failure, **changes})
     try:
         store.write(url, ended.model_dump_json(indent=1).encode(), if_generation=info.id.generation)
     except PreconditionFailed:

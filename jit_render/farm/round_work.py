@@ -69,14 +69,28 @@ def _task(record: RoundRecord, index: int) -> int:
     return tasks[index]
 
 
-def bury(store: Store, clock: Clock, home: ObjectUrl, task: int, record: RoundRecord) -> None:
-    """End what the round's earlier attempts at `task` left without an end."""
+def bury(
+    store: Store,
+    clock: Clock,
+    home: ObjectUrl,
+    task: int | None,
+    record: RoundRecord,
+    *,
+    was_cancelled: bool = False,
+) -> None:
+    """End what the round's attempts at `task` (None: at all of them) left without an end.
+
+    `was_cancelled`: the service has taken the nodes away because somebody wanted it to.
+    """
     reader = JobReader(store, home)
     records = TaskRecords(store, clock, reader)
     failure = FailureClass.PREEMPTED if record.preemptible else FailureClass.NODE
+    message = "the node went without a word."
+    if was_cancelled:
+        failure, message = FailureClass.CANCELLED, "the node was taken away when the job was cancelled."
     for attempt in reader.attempts(task):
         if attempt.ended is None and record.made(attempt):
-            records.end(attempt, failure, "the node went without a word.", ())
+            records.end(attempt, failure, message, ())
 
 
 def _is_spent(store: Store, home: ObjectUrl, task: int, record: RoundRecord) -> bool:

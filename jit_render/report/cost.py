@@ -10,7 +10,6 @@ from typing import Any
 from jit_render.cost.bill import PARTS, Money, usd
 from jit_render.cost.whatif import REPLICAS
 from jit_render.farm.billing import JobCost
-from jit_render.model.job import EstimateRecord
 from jit_render.report.words import count, share, size
 
 NAMES = {
@@ -33,21 +32,6 @@ def hours(value: float) -> str:
     if seconds >= 3600:
         return f"{value:.1f} h"
     return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.1f} s"
-
-
-def estimate_lines(expected: EstimateRecord, *, budget: float = 0.0) -> list[str]:
-    """What to expect, before anything is begun."""
-    took, cost = expected.hours, expected.usd
-    lines = [
-        f"estimate: {count(expected.nodes, 'node')}, {hours(took.mid)} ({hours(took.low)} to {hours(took.high)})",
-        f"  {usd(cost.mid)} ({usd(cost.low)} to {usd(cost.high)})",
-        f"  on {expected.machine}, {_kind(expected.provisioning)}; {expected.basis}",
-    ]
-    if budget and cost.low > budget:
-        lines.append(f"  more than the budget of {usd(budget)}: the job will be held before it is done.")
-    elif budget and cost.high > budget:
-        lines.append(f"  the budget of {usd(budget)} may not be enough; the job is held once it is spent.")
-    return lines
 
 
 def cost_lines(cost: JobCost) -> list[str]:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from jit_render.cost.bill import usd
 from jit_render.model.job import EstimateRecord, RangeRecord
 from jit_render.report.words import count, duration
 
 
 def estimate_lines(expected: EstimateRecord, *, budget: float = 0.0) -> list[str]:
     """Nodes, hours and dollars with their range, and what they were reckoned from."""
-    usd = expected.usd
+    cost = expected.usd
     lines = [
         f"  time       {_range(expected.hours, _hours)}",
         f"  node time  {_range(expected.node_hours, _hours)}, on {count(expected.nodes, 'node')}",
-        f"  cost       {_range(usd, _dollars)} at list prices",
+        f"  cost       {_range(cost, usd)} at list prices",
         f"  from       {expected.basis}",
     ]
-    if budget and usd.high > budget:
-        lines.append(f"  budget     ${budget:,.2f}: the job may be held before it is done; --budget raises it.")
+    if budget and cost.high > budget:
+        sure = "will" if cost.low > budget else "may"
+        lines.append(f"  budget     {usd(budget)}: the job {sure} be held before it is done; --budget raises it.")
     return lines
 
 
@@ -28,7 +30,3 @@ def _range(of: RangeRecord, spell: Callable[[float], str]) -> str:
 
 def _hours(hours: float) -> str:
     return duration(hours * 3600)
-
-
-def _dollars(usd: float) -> str:
-    return f"${usd:,.2f}"

@@ -4,61 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from batch_kit import GCP
+from batch_place import Place
 from studio import Studio
 
 from gcp_deploy.batch.service import BatchService
-from gcp_deploy.engine import BatchEngine, open_engine
+from gcp_deploy.engine import open_engine
 from jit_render.cli.run_service import wait_for
 from jit_render.cli.session import Session
 from jit_render.farm import control
-from jit_render.farm.attempts import Attempt
 from jit_render.farm.engines import engine_of
 from jit_render.farm.engines import open_engine as find_engine
-from jit_render.farm.records import JobReader, encode
+from jit_render.farm.records import JobReader
 from jit_render.farm.rounds import Rounds
 from jit_render.model.errors import CloudConflict, CloudUnavailable, ConfigError, JobConflict
-from jit_render.model.identity import ObjectUrl
-from jit_render.model.job import FailureClass, HoldRecord
-from jit_render.model.rounds import RoundRecord
-from jit_render.model.settings import GcpSettings, Settings
-from jit_render.store import ABSENT
-from jit_render.testing.fake_batch import FakeBatch, JobState
+from jit_render.model.job import FailureClass
+from jit_render.testing.fake_batch import FakeBatch
 from jit_render.testing.fake_clock import FakeClock
-
-
-@dataclass
-class Place:
-    """A job of four tasks, and a service that queues what it is given."""
-
-    studio: Studio
-    server: FakeBatch
-    home: ObjectUrl
-
-    def settings(self, **gcp: object) -> Settings:
-        section = GcpSettings.model_validate({**GCP, "endpoint": self.server.endpoint, **gcp})
-        return self.studio.settings.model_copy(update={"gcp": section})
-
-    def engine(self, **gcp: object) -> BatchEngine:
-        return open_engine(self.settings(**gcp), self.studio.store, self.studio.clock)
-
-    def last(self) -> RoundRecord:
-        record = Rounds(self.studio.store, self.home).last()
-        assert record is not None
-        return record
-
-    def attempt(self, task: int, failure: FailureClass | None, exit_code: int = 75) -> None:
-        reader = JobReader(self.studio.store, self.home)
-        made = Attempt.claim(self.studio.store, self.studio.clock, reader.paths, task=task, frames_asked="1")
-        if failure is not None:
-            made.end(failure, "as the test says", exit_code)
-
-    def over(self, state: int = JobState.FAILED) -> None:
-        self.server.end(self.last().name, state)
 
 
 @pytest.fixture
@@ -255,9 +220,7 @@ def test_a_job_that_has_cost_its_budget_goes_on_only_with_more(place: Place) -> 
     place.engine(budget=5).submit(place.home)
     place.attempt(0, FailureClass.PREEMPTED)
     place.over()
-    paths = JobReader(place.studio.store, place.home).paths
-    held = HoldRecord(budget_usd=5, spent_usd=5.1, at=0)
-    place.studio.store.write(paths.held, encode(held), if_generation=ABSENT)
+    place.hold(5)
 
     assert place.engine(budget=5).go_on(place.home) is None
     with pytest.raises(JobConflict, match="is held"):

@@ -122,6 +122,7 @@ def test_spot_nodes_that_always_vanish_end_in_a_round_on_demand_with_the_missing
 
         assert code == 0, said
         assert "round 2: tasks 0-1 on on-demand machines." in said
+        server.wait()  # the records are complete a little before the service knows
         spot, on_demand = (server.jobs[name] for name in server.created)
     assert (spot.state, on_demand.state) == (JobState.FAILED, JobState.SUCCEEDED)
     assert [task.exit_codes for task in spot.tasks] == [[50001, 50001]] * 2
@@ -153,6 +154,7 @@ def test_a_job_is_held_resumed_cancelled_and_retried_and_no_licence_costs_a_retr
         code, said = desk.type("jit-render", "retry", "latest", "--wait")
         assert code == 0, said
         assert f"{FRAMES} of {FRAMES} done" in said
+        assert server.wait() == JobState.SUCCEEDED
         tasks = desk.reader.spec().tasks()
         assert set(desk.rounds()[-1]) == {n for n, frames in enumerate(tasks) if set(frames) & set(left)}
         assert [task.retries for run in server.jobs.values() for task in run.tasks if task.retries] == []

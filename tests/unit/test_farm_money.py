@@ -14,7 +14,8 @@ from jit_render.farm.holding import COUNTERS, BudgetWatch, counts, hold_of, set_
 from jit_render.farm.records import JobReader, add_to_index, encode
 from jit_render.model.job import AttemptRecord, FailureClass, JobPaths
 from jit_render.model.settings import Settings
-from jit_render.report.cost import cost_json, cost_lines, estimate_lines
+from jit_render.report.cost import cost_json, cost_lines
+from jit_render.report.estimate import estimate_lines
 from jit_render.report.page import page
 from jit_render.report.page_data import gather
 from jit_render.store import ABSENT
