@@ -12,6 +12,8 @@ if [ ! -x "$render" ]; then
 fi
 # include cache.sh
 root="${JIT_ROOT:-}"
+# Where a studio runs Batch on our template: its switch for idle nodes (startup.sh) lets machines of Batch alone.
+(: >"$root/run/jit-render-batch") 2>/dev/null || echo "jit-render: no mark in $root/run: this node may turn off when idle" >&2
 cache=/mnt/disks/cache
 case "$JIT_RENDER_CACHE_ROOT" in
     "$cache"/*)

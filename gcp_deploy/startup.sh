@@ -74,20 +74,23 @@ make_image() {
 
 # include cache.sh
 
-watch_idle() { # a node that nobody gives work to must not go on costing
-    local limit="$1" idle=0
-    [ "$limit" != 0 ] || return 0
-    limit="$(awk -v minutes="$limit" 'BEGIN { printf "%d", minutes * 60 }')"
+watch_idle() { # watch_idle MINUTES: a node that nobody gives work to must not go on costing; 0: never turned off
+    local limit idle=0 found
+    limit="$(awk -v minutes="$1" 'BEGIN { printf "%d", minutes * 60 }')"
+    [ "$1" != 0 ] || return 0
     while sleep 30; do
-        if pgrep -f "$home/bin/" >/dev/null; then
-            idle=0 # a worker, or an agent that still uploads; an idle agent ends by itself
-        else
+        # Machines of Google Batch are Batch's to end; node.sh leaves this mark before the first task.
+        [ ! -e "$root/run/jit-render-batch" ] || return 0
+        found=0
+        pgrep -f "$home/bin/" >/dev/null || found=$?
+        if [ "$found" = 1 ]; then # none; any other failure of pgrep says nothing, and work must not be cut off
             idle=$((idle + 30))
+        else
+            idle=0 # a worker, or an agent that still uploads; an idle agent ends by itself
         fi
-        if [ "$idle" -ge "$limit" ]; then
+        if [ "$idle" -ge "$limit" ]; then # where it is refused, it is asked for again every half minute
             echo "jit-render: no work for $limit seconds; turning off"
-            systemctl poweroff
-            return 0
+            shutdown -h now || systemctl poweroff || echo "jit-render: cannot turn off; this node goes on costing"
         fi
     done
 }

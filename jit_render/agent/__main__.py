@@ -8,8 +8,6 @@ import contextlib
 import json
 import logging
 import os
-import shlex
-import subprocess
 import sys
 import threading
 from collections.abc import Sequence
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from jit_render.agent.node import Node
 
 LOG = logging.getLogger(__name__)
-SHUTDOWN = "sudo --non-interactive shutdown -h now"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,17 +59,6 @@ async def _serve(settings: AgentSettings) -> None:
     loop = asyncio.get_running_loop()
     with NoticeWatch(lambda: _on_notice(loop, node)):
         await Server(node).run()
-    if settings.shutdown_command and not node.is_draining:  # nobody told us to go: nobody needed us
-        _turn_off(settings)
-
-
-def _turn_off(settings: AgentSettings) -> None:
-    """The dead man's switch of a node that costs money and has had no work."""
-    LOG.info("no work for %g s: %s", settings.idle_seconds, settings.shutdown_command)
-    try:
-        subprocess.Popen(shlex.split(settings.shutdown_command), start_new_session=True)
-    except (OSError, ValueError) as error:
-        LOG.error("%s: %s; this node goes on costing", settings.shutdown_command, error)  # noqa: TRY400 - one line
 
 
 def _on_notice(loop: asyncio.AbstractEventLoop, node: Node) -> None:
@@ -96,8 +82,7 @@ def _settings(arguments: Sequence[str] | None) -> AgentSettings:
         socket=options.socket or socket_path(root),
         cache=settings.cache,
         store=settings.store,
-        idle_seconds=options.shutdown_idle * 60 or options.idle_seconds,
-        shutdown_command=options.shutdown_command if options.shutdown_idle else "",
+        idle_seconds=options.idle_seconds,
         grace_seconds=options.grace,
         metrics_port=options.metrics_port,
     )
@@ -109,10 +94,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--socket", type=Path, metavar="PATH", help="default: agent.sock in the cache")
     parser.add_argument("--settings", default="{}", metavar="JSON", help="the cache and store sections")
     parser.add_argument("--idle-seconds", type=float, default=600.0, help="leave when unused for so long; 0: never")
-    parser.add_argument(
-        "--shutdown-idle", type=float, default=0.0, metavar="MINUTES", help="turn the node off when unused for so long"
-    )
-    parser.add_argument("--shutdown-command", default=SHUTDOWN, metavar="COMMAND", help=f"how [{SHUTDOWN}]")
     parser.add_argument("--grace", type=float, default=30.0, help="seconds to finish after SIGTERM")
     parser.add_argument("--metrics-port", type=int, default=0, help="on 127.0.0.1; 0: none, -1: any free port")
     return parser

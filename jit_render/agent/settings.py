@@ -19,8 +19,6 @@ class AgentSettings:
     store: StoreSettings = field(default_factory=StoreSettings)
     idle_seconds: float = 600.0
     """Without a session and with an empty spool for so long, the agent ends by itself; 0: never."""
-    shutdown_command: str = ""
-    """Run when it ends for that: turns a node off that nobody needs."""
     grace_seconds: float = 30.0
     """After SIGTERM, how long open frames and the spool are waited for."""
     metrics_port: int = 0

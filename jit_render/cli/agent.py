@@ -12,11 +12,6 @@ from jit_render.cli.options import Set
 Cache = Annotated[Path | None, typer.Option("--cache", metavar="FOLDER", help="The node's cache [cache.root].")]
 Socket = Annotated[Path | None, typer.Option("--socket", metavar="PATH", help="Default: agent.sock in the cache.")]
 Idle = Annotated[float, typer.Option("--idle-seconds", min=0, help="End when unused for so long; 0: never.")]
-ShutdownIdle = Annotated[
-    float | None,
-    typer.Option("--shutdown-idle", metavar="MINUTES", min=0, help="Turn this machine off when unused for so long."),
-]
-ShutdownCommand = Annotated[str, typer.Option("--shutdown-command", metavar="COMMAND", help="How to turn it off.")]
 Grace = Annotated[float | None, typer.Option("--grace", min=0, help="Seconds to finish in after SIGTERM [farm.grace].")]
 Metrics = Annotated[int, typer.Option("--metrics-port", help="Prometheus on 127.0.0.1; 0: none, -1: any free port.")]
 
@@ -26,8 +21,6 @@ def agent(
     cache: Cache = None,
     socket: Socket = None,
     idle_seconds: Idle = 0,
-    shutdown_idle: ShutdownIdle = None,
-    shutdown_command: ShutdownCommand = "",
     grace: Grace = None,
     metrics_port: Metrics = 0,
     overrides: Set = None,
@@ -49,10 +42,6 @@ def agent(
         *("--grace", str(settings.farm.grace if grace is None else grace)),
         *("--metrics-port", str(metrics_port)),
     ]
-    if shutdown_idle:
-        arguments += ["--shutdown-idle", str(shutdown_idle)]
-    if shutdown_command:
-        arguments += ["--shutdown-command", shutdown_command]
     if socket is not None:
         arguments += ["--socket", str(socket)]
     raise typer.Exit(main(arguments))

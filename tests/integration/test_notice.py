@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from queue import SimpleQueue
@@ -142,18 +140,7 @@ def test_a_licence_is_waited_for_on_the_node(make, tmp_path: Path) -> None:
     assert sum(LICENCE_WAITS) > 3600
 
 
-def test_a_node_that_nobody_needs_turns_itself_off(tmp_path: Path) -> None:
-    argv = [sys.executable, "-m", "jit_render.agent", "--shutdown-idle", "0.003"]
-    command = f"touch {tmp_path}/off"
-
-    subprocess.run([*argv, "--cache", str(tmp_path / "cache"), "--shutdown-command", command], check=True, timeout=60)
-
-    until((tmp_path / "off").exists, 10)
-
-
-def test_the_agent_of_a_node_starts_without_a_metadata_server_to_talk_to(
-    make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_agent_of_a_node_starts_without_a_metadata_server_to_talk_to(make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GCE_METADATA_HOST", "127.0.0.1:1")
     studio = make()
     root = Path(studio.settings.cache.root)

