@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import compare, machine, results
+from benchmarks import compare, leftovers, machine, results
 
 NAMES = (
     "resolve",
@@ -41,6 +41,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--compare", action="store_true", help="fail where a ratio became worse since the last time")
     parser.add_argument("--out", type=Path, metavar="DIR", default=results.FOLDER / "report", help="of report")
     asked = parser.parse_args(arguments)
+    leftovers.stop_as_asked()
     console = Console()
     if asked.name == "report":
         from benchmarks import report
@@ -89,4 +90,7 @@ def _compared(console: Console, measured: dict[str, Any]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit("Interrupted; what was measured before is in .bench.")

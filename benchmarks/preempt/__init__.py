@@ -25,9 +25,12 @@ RATES = (0.0, 0.05, 0.15, 0.30, 0.50)
 QUICK_RATES = (0.0, 0.15, 0.50)
 CHUNKS = (4, 12)
 NODES = 2
+QUICK_FRAMES = 16
+FRAMES = 24
+"""Two tasks of the longest chunk, one for each node. More of them would take the full run beyond ten minutes."""
 _BOUND = (
     "shares of the work that counts; overhead: with each task's start; wasted: what preemption added; bound: the most "
-    "that it may add, a frame in hand, a start and the notice for each"
+    "that it may add, a frame in hand, a start and the notice for each that was taken at work; lost: frames in vain"
 )
 
 
@@ -58,26 +61,28 @@ def _measured(*, quick: bool) -> list[dict[str, Any]]:
     from rich.console import Console
     from rich.progress import track
 
+    from benchmarks.leftovers import none_left
     from benchmarks.preempt.real import render
     from benchmarks.simulate.spot import LAWS
     from benchmarks.small_shot import SmallShot
     from jit_render.farm.chunking import Costs, chunk_length
     from jit_render.model.identity import ObjectUrl
 
-    frames = 16 if quick else 40
+    frames = QUICK_FRAMES if quick else FRAMES
     laws = LAWS[:1] if quick else LAWS
     rates = QUICK_RATES if quick else RATES
     rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="jit-render-preempt-") as name:
+    with tempfile.TemporaryDirectory(prefix="jit-render-preempt-") as name, none_left(Path(name)):
         shot = SmallShot(Path(name), ObjectUrl("file://", f"{name.lstrip('/')}/show"), frames)
         shot.make_plates()
         start, each = _calibrated(render(shot, law="exponential", per_day=0, chunk=frames, nodes=1, seed=0), frames)
         runs = [(law, rate) for law in laws for rate in rates if rate or law == laws[0]]
-        for law, rate in track(runs, "preempting", console=Console(stderr=True), transient=True):
+        cells = list(enumerate(runs))  # the chunks of one law and rate face the same dice
+        for seed, (law, rate) in track(cells, "preempting", console=Console(stderr=True), transient=True):
             costs = Costs(start, (each,), preemptions_per_hour=rate * 3600 / _day_seconds())
             auto = chunk_length(frames, NODES, costs)
             for label, chunk in (*((str(one), one) for one in CHUNKS), ("auto", auto)):
-                row = render(shot, law=law, per_day=rate, chunk=chunk, nodes=NODES, seed=len(rows))
+                row = render(shot, law=law, per_day=rate, chunk=chunk, nodes=NODES, seed=seed)
                 rows.append({"law": law, "per_day": rate, "label": label, **row, **judged(row)})
     return rows
 
@@ -123,19 +128,22 @@ def _of_measured(rows: list[dict[str, Any]]) -> Table:
         "a day",
         "chunk",
         "taken",
+        "at work",
         "wall s",
         "overhead",
         "wasted",
         "bound",
-        "frames lost",
+        "lost",
         title="preempt, measured in small",
+        padding=0,
     )
     for row in rows:
         shown.add_row(
             row["law"],
             f"{row['per_day']:.0%}",
             f"{row['label']} ({row['chunk']})" if row["label"] == "auto" else row["label"],
-            f"{row['preemptions']} ({row['cut']} at work)",
+            str(row["preemptions"]),
+            str(row["cut"]),
             f"{row['wall_seconds']:.1f}",
             *(f"{row[name]:.0%}" for name in ("overhead", "wasted", "bound")),
             str(row["frames_lost"]),
@@ -150,6 +158,7 @@ def _of_simulated(rows: list[dict[str, Any]]) -> Table:
     shown = Table(
         *("law", "a day", "chunk", "taken", "overhead", "wasted", "expected", "bound", "wall"),
         title="preempt, simulated",
+        padding=0,
     )
     for row in rows:
         means = {name: row[name]["mean"] for name in ("preemptions", "overhead", "wasted", "expected", "bound", "wall")}
