@@ -78,7 +78,7 @@ class BatchEngine:
         last = rounds.last()
         self._bound(home)
         if last is None:
-            rounds.open(self._settings, tasks, 1)
+            self._open(rounds, self._settings, tasks, 1)
             return
         job = rounds.job(last) if last.accepted else rounds.ask(last)  # written down, then something came between
         if job is not None and job.is_active and was_stopped(JobReader(self._store, home), last):
@@ -86,7 +86,13 @@ class BatchEngine:
             job = rounds.job(last)
         if job is None or not job.is_active:
             rounds.bury(last, job)
-            rounds.open(self._settings, unfinished_tasks(JobReader(self._store, home)), last.number + 1)
+            self._open(rounds, self._settings, unfinished_tasks(JobReader(self._store, home)), last.number + 1)
+
+    def _open(self, rounds: BatchRounds, settings: Settings, tasks: list[int], number: int) -> None:
+        """Open a round; not for a job that was cancelled just then, by somebody who did not see the round yet."""
+        job = rounds.open(settings, tasks, number)
+        if JobReader(self._store, rounds.home).is_cancelled():
+            self._service.cancel(job.name)
 
     def _bound(self, home: ObjectUrl) -> None:
         """What the job may cost, where that is new or more. Raises JobConflict while it is held."""
@@ -141,7 +147,7 @@ class BatchEngine:
             return None
         if has_fallback and following.helps_on_demand:
             gcp = gcp.model_copy(update={"provisioning": "standard"})
-        rounds.open(self._settings.model_copy(update={"gcp": gcp}), list(following.tasks), last.number + 1)
+        self._open(rounds, self._settings.model_copy(update={"gcp": gcp}), list(following.tasks), last.number + 1)
         kind = "Spot" if gcp.provisioning == "spot" else "on-demand"
         return f"{home.name}: round {last.number + 1}: tasks {spell(following.tasks)} on {kind} machines."
 

@@ -13,6 +13,8 @@ from jit_render.model.errors import CloudError, CloudUnavailable, StoreError
 from jit_render.model.rounds import RoundRecord
 
 MOST_TOLD = 3  # failures of tasks that left no record
+STATE_EVENT = "Job state is set"
+"""How an event begins that says no more than the state does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,11 @@ class Standing:
     def _active(status: JobStatus, record: RoundRecord, job: ServiceJob) -> JobStatus:
         """The service tries again on its own, so nothing is over, whatever the last attempts say."""
         counts = ", ".join(f"{count} {state.lower()}" for state, count in sorted(job.counts.items()))
-        note = f"Google Batch: {job.state.lower()}, round {record.number}; tasks: {counts}."
+        notes = [f"Google Batch: {job.state.lower()}, round {record.number}; tasks: {counts}."]
+        if job.counts.get("PENDING"):  # why they do not begin: a quota, no machine to be had
+            notes += [event for event in job.events if not event.startswith(STATE_EVENT)][-1:]
         state: State = "waiting" if status.state == "failed" else status.state
-        return dataclasses.replace(status, state=state, notes=(note,))
+        return dataclasses.replace(status, state=state, notes=tuple(notes))
 
     def _over(self, record: RoundRecord, job: ServiceJob | None) -> JobStatus:
         """No node works on it any more: attempts without an end are ended, and what is missing has failed."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from jit_render.model.errors import CloudUnavailable, UsageError
+from jit_render.model.errors import CloudUnavailable, JitRenderError, UsageError
 
 _MAY_GO_ON = {"waiting", "failed", "held"}
 
@@ -91,6 +91,8 @@ def _look(engine: Engine, home: ObjectUrl, display: Display) -> JobStatus:
         said = engine.go_on(home)
     except CloudUnavailable:  # whether it goes on is known when the service is back
         return dataclasses.replace(status, state="waiting") if status.state == "failed" else status
+    except JitRenderError as error:  # somebody who may only look, say: how it stands is told all the same
+        return dataclasses.replace(status, notes=(*status.notes, f"it could not go on: {error}"))
     if said:
         display.note(said)
         status = engine.status(home)

@@ -4,8 +4,8 @@ It validates what is asked as the service does (`fake_batch_rules`), runs each t
 machine (`fake_batch_run`) on nodes with a local disk and a metadata server of their own (`fake_batch_node`), retries
 by exit code, and takes nodes away at a given rate. With `nodes=0` jobs stay queued, as without quota.
 
-Side doors for tests: `jobs`, `created` (every CreateJob that made a job), `wait`, `end`, `forget`; `halt`, which lets
-the next CreateJob stand still "before" the service takes it or "after", until its client is gone.
+Side doors for tests: `jobs`, `created` (every CreateJob that made a job), `wait`, `end`, `tell`, `forget`; `halt`, which
+lets the next CreateJob stand still "before" the service takes it or "after", until its client is gone.
 """
 
 from __future__ import annotations
@@ -87,6 +87,11 @@ class FakeBatch:
                 task.move(TaskState.FAILED, f"Task failed with exit code {exit_code}.", exit_code)
             run.state = state
             self._changed.notify_all()
+
+    def tell(self, name: str, words: str) -> None:
+        """Have the service say something about a job, as of a quota that keeps it waiting."""
+        with self._changed:
+            self.jobs[name].events.append(batch_v1.StatusEvent(type_="OPERATIONAL_INFO", description=words))
 
     def forget(self, name: str) -> None:
         """Delete a job at once, as somebody at the console does."""

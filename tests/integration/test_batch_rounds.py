@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from batch_place import Place
@@ -15,6 +16,7 @@ from jit_render.cli.run_service import wait_for
 from jit_render.cli.session import Session
 from jit_render.farm import control
 from jit_render.farm.holding import budget_of
+from jit_render.model.errors import CloudDenied
 from jit_render.model.job import Budgets, FailureClass
 from jit_render.testing.fake_batch import FakeBatch, JobState
 from jit_render.testing.fake_clock import FakeClock
@@ -171,3 +173,48 @@ def test_a_node_that_vanished_is_paid_until_its_last_sign_of_life(place: Place) 
     (attempt,) = place.studio.attempts(place.home)
     assert attempt.failure is FailureClass.PREEMPTED
     assert attempt.ended == attempt.heartbeat + attempt.heartbeat_seconds
+
+
+def test_why_tasks_do_not_begin_is_told(place: Place) -> None:
+    place.engine().submit(place.home)
+    place.server.tell(place.last().name, "Quota CPUS in us-central1 is too small: 8 of 8 are used.")
+    place.server.tell(place.last().name, "Job state is set from QUEUED to SCHEDULED for job a.")
+
+    notes = place.engine().status(place.home).notes
+
+    assert notes[1:] == ("Quota CPUS in us-central1 is too small: 8 of 8 are used.",)
+
+
+def test_a_round_that_is_opened_while_the_job_is_cancelled_does_not_stay(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.engine().submit(place.home)
+    place.attempt(0, FailureClass.PREEMPTED)
+    place.over()
+    create = BatchService.create
+
+    def cancelled_meanwhile(service: BatchService, *request: Any) -> Any:
+        control.cancel(place.studio.store, place.home, place.studio.clock, "ann")
+        return create(service, *request)
+
+    monkeypatch.setattr(BatchService, "create", cancelled_meanwhile)
+    place.engine().go_on(place.home)
+
+    assert place.last().number == 2
+    assert place.server.wait(place.last().name) == JobState.CANCELLED
+
+
+def test_who_may_only_look_is_told_how_the_job_stands(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.engine().submit(place.home)
+    place.attempt(0, FailureClass.PREEMPTED)
+    place.over()
+    denied = CloudDenied("batch.jobs.create is denied.")
+    monkeypatch.setattr(BatchService, "create", lambda *_: (_ for _ in ()).throw(denied))
+
+    wait_for(Session(place.settings(), place.studio.store, FakeClock()), place.home, place.engine())
+
+    said = capsys.readouterr().out
+    assert "failed" in said.splitlines()[0]
+    assert "it could not go on: batch.jobs.create is denied." in said
