@@ -13,13 +13,14 @@ from typing import Any, Literal
 from gcp_deploy.access import Cloud, translated
 from gcp_deploy.accounts import account_parts
 from gcp_deploy.apis import ApisPart
-from gcp_deploy.batch.machines import added_ssds, cores_of
+from gcp_deploy.batch.machines import added_ssds, cores_of, has_included_ssds
 from gcp_deploy.buckets import bucket_parts
 from gcp_deploy.naming import check as check_names
 from gcp_deploy.network import network_parts, subnetwork_name
 from gcp_deploy.parts import Part, Verdict
 from gcp_deploy.template import TemplatePart, image_family
 from jit_render.model.errors import CloudDenied, CloudError, CloudNotFound, ConfigError, JitRenderError
+from jit_render.model.settings import GcpSettings
 
 _NEEDED = (
     "batch.jobs.create",
@@ -83,12 +84,25 @@ def _guarded(examine_one: Callable[[], Iterator[Finding]], topic: str) -> Iterat
 
 def _names(cloud: Cloud) -> Iterator[Finding]:
     check_names(cloud.gcp)
-    gcp = cloud.gcp
-    added = added_ssds(gcp.machine, gcp.local_ssds)
-    yield Finding("names", "ok", f"deployment {gcp.name}, {gcp.machine} in {gcp.region}")
-    if added > gcp.local_ssds:
-        text = f"nodes get {added}: {gcp.machine} takes no fewer, and gcp.local_ssds is {gcp.local_ssds}"
-        yield Finding("local SSDs", "ok", text)
+    cores_of(cloud.gcp.machine)
+    yield Finding("names", "ok", f"deployment {cloud.gcp.name}, {cloud.gcp.machine} in {cloud.gcp.region}")
+    yield _local_ssds(cloud.gcp)
+
+
+def _local_ssds(gcp: GcpSettings) -> Finding:
+    """Whether the machine takes what is asked for: told before a job waits for nodes that never come."""
+    asked = gcp.local_ssds
+    try:
+        added = added_ssds(gcp.machine, asked)
+    except ConfigError as error:
+        return Finding("local SSDs", "problem", str(error), "jit-deploy init --yes --force --local-ssds 0")
+    if has_included_ssds(gcp.machine):
+        text = f"{gcp.machine} brings its own" + (f"; gcp.local_ssds = {asked} adds none" if asked else "")
+    elif added > asked:
+        text = f"nodes get {added}: {gcp.machine} takes no fewer, and gcp.local_ssds is {asked}"
+    else:
+        text = f"nodes get {added} of {_LOCAL_SSD_GB} GB" if added else "none; the cache is on the boot disk"
+    return Finding("local SSDs", "ok", text)
 
 
 def _project(cloud: Cloud) -> Iterator[Finding]:

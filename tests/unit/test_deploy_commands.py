@@ -203,6 +203,40 @@ def test_the_doctor_is_content_when_all_is_there(shell: Shell) -> None:
     assert out.endswith("Nothing is wrong.\n")
 
 
+@pytest.mark.parametrize(
+    ("machine", "asked", "said"),
+    [
+        ("n2d-standard-8", 2, "ok       local SSDs: nodes get 2 of 375 GB"),
+        (
+            "n2-standard-16",
+            1,
+            "ok       local SSDs: nodes get 2: n2-standard-16 takes no fewer, and gcp.local_ssds is 1",
+        ),
+        (
+            "c3-standard-8-lssd",
+            1,
+            "ok       local SSDs: c3-standard-8-lssd brings its own; gcp.local_ssds = 1 adds none",
+        ),
+        ("n2d-standard-8", 0, "ok       local SSDs: none; the cache is on the boot disk"),
+        ("e2-standard-8", 1, "PROBLEM  local SSDs: e2-standard-8 takes no local SSD;"),
+    ],
+)
+def test_the_doctor_says_whether_the_machine_takes_the_local_ssds(
+    shell: Shell, machine: str, asked: int, said: str
+) -> None:
+    shell("init", "--yes", "--project", "studio-one")
+    flags = ["--set", f"gcp.machine={machine}", "--set", f"gcp.local_ssds={asked}"]
+    code, out, _ = shell("doctor", *flags)
+    assert code == 1
+    assert said in out
+    if "PROBLEM  local SSDs" in said:
+        text = shell.file.read_text().replace('machine = "n2d-standard-8"', f'machine = "{machine}"')
+        shell.file.write_text(text)
+        mend = shell("doctor")[1].partition("-> jit-deploy ")[2].splitlines()[0]
+        assert shell(*mend.split())[0] == 0
+        assert "local SSDs: none" in shell("doctor")[1]
+
+
 def test_the_doctor_tells_buckets_that_are_far_or_lack_uniform_access(shell: Shell) -> None:
     shell.fake.gcs.create_bucket("plates")
     shell("init", "--yes", "--project", "studio-one", "--assets", "plates")
