@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks.report.held import rows
 from benchmarks.report.page import Found
+from benchmarks.simulate import told_linear, validated_hosts
 
 BEGIN = "<!-- figures: python -m benchmarks readme -->"
 END = "<!-- end of figures -->"
@@ -62,8 +63,7 @@ def _claim(result: dict[str, Any]) -> list[tuple[str, str, str]]:
     source, told = result.get("source", {}), []
     for shot, one in result.get("shots", {}).items():
         head = one["headline"]
-        least = "at least " if head["instances_are_limited_by_quota"] else ""
-        told.append((f"{shot}: more instances, all fed", least + _share(head["instances_more"]), _source(source, 2)))
+        told.append((f"{shot}: more instances", told_linear(head, validated_hosts(result)), _source(source, 2)))
         for figure, number in (("cost_less", 0), ("faster", 1)):
             word = figure.replace("_", " ")
             told += [

@@ -81,18 +81,28 @@ def choices(found: Found) -> Section:
     result = found.get("simulate")
     if result is None:
         return not_run(_CHOICES, "simulate")
-    cells = {(cell["mb_per_second"], cell["nodes"]): cell for cell in result["choices"]}
-    nodes = sorted({key[1] for key in cells})
-    body = [
-        (f"{rate:g}", *(_cell(cells[rate, count]) for count in nodes)) for rate in sorted({key[0] for key in cells})
-    ]
     words = (
         "The cheapest system by megabytes that a frame reads per second of its computing (rows) and by nodes "
         "(columns), and by how much it is cheaper than the next best (for others: than jit). Before a multi-region "
         "bucket Rapid Cache pays where nodes read each byte "
         f"{result['rapid_cache_pays_from_reads']:.1f} times a day or more."
     )
-    return Section(_CHOICES, words, below=grid(("MB/s", *(f"{count:,}" for count in nodes)), body))
+    whole = "<h3>The filer is whole servers of 4 TiB, which a small farm pays for and does not fill</h3>"
+    own = (
+        "<h3>The filer may be as small as a tenth of that server, with bandwidth and price in proportion, as long as "
+        "it holds the shot</h3>"
+    )
+    small = [{**cell, **cell["own_filer"]} for cell in result["choices"]]
+    return Section(_CHOICES, words, below=whole + _map(result["choices"]) + own + _map(small))
+
+
+def _map(told: list[dict[str, Any]]) -> str:
+    cells = {(cell["mb_per_second"], cell["nodes"]): cell for cell in told}
+    nodes = sorted({key[1] for key in cells})
+    body = [
+        (f"{rate:g}", *(_cell(cells[rate, count]) for count in nodes)) for rate in sorted({key[0] for key in cells})
+    ]
+    return grid(("MB/s", *(f"{count:,}" for count in nodes)), body)
 
 
 def _cell(cell: dict[str, Any]) -> str:

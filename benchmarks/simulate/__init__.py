@@ -94,21 +94,20 @@ def table(result: dict[str, Any]) -> Group:
     """The same for people."""
     from rich.console import Group
 
-    shown: list[Any] = [_headlines(shot["headline"], result["source"]) for shot in result["shots"].values()]
-    shown.append(_choices(result))
+    shown: list[Any] = [
+        _headlines(shot["headline"], result["source"], validated_hosts(result)) for shot in result["shots"].values()
+    ]
+    shown += [_choices(result), _choices(result, own=True)]
     shown.append(_validated(result["validation"]))
     return Group(*shown)
 
 
-def _headlines(headline: dict[str, Any], source: dict[str, float]) -> Table:
+def _headlines(headline: dict[str, Any], source: dict[str, float], hosts: int) -> Table:
     from rich.table import Table
 
     before, after, filers = headline["before_nodes"], headline["after_nodes"], headline["filers_grown"]
     shown = Table("", "the account", "simulated (95 %)", title=f"the claim, {headline['shot']} shot")
-    limited = "at least " if headline["instances_are_limited_by_quota"] else ""
-    shown.add_row(
-        "more instances, all fed", _percent(source["instances_more"]), limited + _percent(headline["instances_more"])
-    )
+    shown.add_row("more instances", _percent(source["instances_more"]), told_linear(headline, hosts))
     for name, saving in headline["cost_less"].items():
         shown.add_row(f"cost less: {name}", _percent(source["cost_less"]), _spelt(saving))
     for name, gain in headline["faster"].items():
@@ -119,17 +118,38 @@ def _headlines(headline: dict[str, Any], source: dict[str, float]) -> Table:
     return shown
 
 
-def _choices(result: dict[str, Any]) -> Table:
+def validated_hosts(result: dict[str, Any]) -> int:
+    """The largest farm that the model was held against; 0: none."""
+    return max((run["hosts"] for run in result["validation"]["runs"] if run["is_judged"]), default=0)
+
+
+def told_linear(headline: dict[str, Any], hosts: int) -> str:
+    """Up to how many nodes each of two systems grows in proportion, and what that rests on."""
+    found = headline["linear"]
+    to = f"to {found['on_bucket']:,}" + (", where the VM quota ends the model's search" if found["quota_ended"] else "")
+    held = f"held against up to {hosts} real hosts" if hosts else "not held against real hosts here"
+    return f"90 % of linear: one filer to {found['on_filer']:,} nodes, the bucket {to} (model, {held})"
+
+
+def _choices(result: dict[str, Any], *, own: bool = False) -> Table:
     from rich.table import Table
 
-    cells = {(cell["mb_per_second"], cell["nodes"]): cell for cell in result["choices"]}
+    cells = {(cell["mb_per_second"], cell["nodes"]): cell["own_filer"] if own else cell for cell in result["choices"]}
     columns = sorted({nodes for _, nodes in cells})
-    shown = Table("MB/s read", *(f"{count:,}" for count in columns), title="what makes a frame cheapest, by nodes")
+    title = "what makes a frame cheapest, by nodes" + (", if the filer may be small" if own else "")
+    shown = Table("MB/s read", *(f"{count:,}" for count in columns), title=title)
     for rate in sorted({rate for rate, _ in cells}):
         shown.add_row(f"{rate:g}", *(_cell(cells[rate, count]) for count in columns))
+    if own:
+        shown.caption = (
+            "as above, but a filer of a part of that server, down to a tenth (with its bandwidth and price in "
+            "proportion), as long as it holds the shot"
+        )
+        return shown
     reads = result["rapid_cache_pays_from_reads"]
     shown.caption = (
-        "MB/s: read by a frame per second of its computing; behind jit: what it saves. Rapid Cache before a "
+        "MB/s: read by a frame per second of its computing; behind a system: what it saves. A filer is whole servers "
+        "of 4 TiB here, which a small farm does not fill. Rapid Cache before a "
         f"multi-region bucket pays where nodes read each byte {reads:.1f} times a day or more."
     )
     return shown

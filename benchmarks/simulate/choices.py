@@ -1,7 +1,10 @@
 """An honest map: which system makes a frame cheapest, by what a frame reads and by the size of the farm.
 
 Each cell compares the filer (with the cheapest number of servers, used half of its hours), copying everything first,
-and just in time. A further question, for buckets that span regions, is whether Rapid Cache pays: that is arithmetic.
+and just in time. A small farm pays there for a whole server of 4 TiB, which no small studio would buy: so each cell
+says as well what wins where the filer may be as small as `SMALLEST_FILER` of that, with bandwidth and price in
+proportion, as long as it holds the shot. A further question, for buckets that span regions, is whether Rapid Cache
+pays: that is arithmetic.
 """
 
 from __future__ import annotations
@@ -10,10 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.simulate.cloud import MB, Cloud
+from benchmarks.simulate.cloud import MB, SMALLEST_FILER, Cloud
 from benchmarks.simulate.figures import cheapest_filer
 from benchmarks.simulate.model import run
-from benchmarks.simulate.money import per_frame
+from benchmarks.simulate.money import GIB, per_frame
 from jit_render.cost import Prices
 
 MB_PER_SECOND = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -50,8 +53,15 @@ def _cell(of: Cloud, rate: float, nodes: int, prices: Prices) -> dict[str, Any]:
         "copy-all": per_frame(run("copy-all", world, 1), prices, of.terms),
         "jit": per_frame(run("jit", world, 1), prices, of.terms),
     }
-    best = min(usd, key=lambda system: usd[system])
-    return {"mb_per_second": rate, "nodes": nodes, "filers": filers, "usd_per_frame": usd, "best": best}
+    cell = {"mb_per_second": rate, "nodes": nodes, "filers": filers, "usd_per_frame": usd, "best": _best(usd)}
+    holds = of.load.show_bytes / (prices.glusterfs.disk_gib * GIB)
+    filers, on_own = cheapest_filer(of, nodes, prices, least=max(SMALLEST_FILER, holds))
+    own = {**usd, "gluster": on_own}
+    return {**cell, "own_filer": {"filers": filers, "usd_per_frame": own, "best": _best(own)}}
+
+
+def _best(usd: dict[str, float]) -> str:
+    return min(usd, key=lambda system: usd[system])
 
 
 def rapid_cache_pays_from(prices: Prices, hours: float) -> float:

@@ -16,8 +16,10 @@ from benchmarks.simulate.values import Load, Node, Service, Spot, World
 MB, GB = 1e6, 1e9
 FRAMES_PER_NODE = 24
 FILER_BANDWIDTH = 1.2 * GB
+SMALLEST_FILER = 0.1
+"""Of that server: a tenth of its bandwidth, its 4 TiB and its price, a small studio's own; to be replaced too."""
 MOST_NODES = 4_000
-"""VMs of one Batch job over several zones."""
+"""VMs of one Batch job over several zones: where the search for the largest farm ends, not a limit that was met."""
 
 SHOTS = {
     "compositing": Load(
@@ -68,7 +70,7 @@ class Cloud:
         load = replace(self.load, frames=nodes * frames_per_node)
         return World(load, self.node, Service(self.terms.filers * self.filer_bandwidth), nodes, self.spot)
 
-    def with_filers(self, filers: int) -> Cloud:
+    def with_filers(self, filers: float) -> Cloud:
         return replace(self, terms=replace(self.terms, filers=filers))
 
 

@@ -3,7 +3,9 @@
 The claim (an account of a light-field studio, without a method) is against a GlusterFS. Its studio is made comparable
 so: *before* is a farm with one filer server and as many nodes as that server feeds, that is, as many as still spend
 80 % of their time on computing. *After* is just in time on 280 % more nodes. Where a figure can be read in more than
-one way, all are printed.
+one way, all are printed, each with the sizes of both farms: a farm of more nodes is faster whatever feeds it, so beside
+each comparison of unlike farms stands one of farms of the same size. "More instances" is told as the number of nodes up
+to which each system still serves 90 % of what it would if it grew in proportion, with where the search ended.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from jit_render.cost import Prices
 COMPARED: tuple[System, ...] = ("gluster", "copy-all", "jit-cold", "jit")
 """``rclone`` fetches as ``jit-cold`` does in this model; what sets them apart only ``farm`` measures."""
 FED = 0.8
+LINEAR = 0.9
 MORE_INSTANCES = 2.8
 """280 % more."""
 FEW = 8
@@ -57,14 +60,24 @@ def growth(
 
 def fed(of: Cloud, system: System, seed: int = 1) -> int:
     """The most nodes that spend 80 % of their time computing frames that count; at most `MOST_NODES`."""
+    return _most(lambda nodes: _computing(of, system, nodes, seed) >= FED)
+
+
+def linear(of: Cloud, system: System, seed: int = 1) -> int:
+    """The most nodes of which each renders 90 % of what one alone does; at most `MOST_NODES`, where the search ends."""
+    alone = _computing(of, system, 1, seed)
+    return _most(lambda nodes: _computing(of, system, nodes, seed) >= LINEAR * alone)
+
+
+def _most(holds: Callable[[int], bool]) -> int:
     low, high = 1, 8
-    while _is_fed(of, system, high, seed):
+    while holds(high):
         if high == MOST_NODES:
             return high
         low, high = high, min(2 * high, MOST_NODES)
     while high - low > max(1, low // 50):
         middle = (low + high) // 2
-        low, high = (middle, high) if _is_fed(of, system, middle, seed) else (low, middle)
+        low, high = (middle, high) if holds(middle) else (low, middle)
     return low
 
 
@@ -74,14 +87,21 @@ def headline(
     """The claim's figures with their intervals; shares, so 0.4 is 40 %."""
     before_nodes = fed(of, "gluster")
     after_nodes = min(MOST_NODES, round(before_nodes * (1 + MORE_INSTANCES)))
-    most_nodes = fed(of, "jit")
     enough = of.with_filers(math.ceil(after_nodes / before_nodes))
 
     farms: dict[str, tuple[System, int, Cloud]] = {
         "ours": ("jit", after_nodes, of),
+        "ours, as few": ("jit", before_nodes, of),
         "one filer that feeds its nodes": ("gluster", before_nodes, of),
         "one filer with as many nodes": ("gluster", after_nodes, of),
         "enough filers for as many nodes": ("gluster", after_nodes, enough),
+    }
+    few, many = f"{before_nodes:,} nodes", f"{after_nodes:,} nodes"
+    pairs = {
+        f"{few} on one filer, as many of ours": ("ours, as few", "one filer that feeds its nodes"),
+        f"{few} on one filer, {many} of ours (unlike farms)": ("ours", "one filer that feeds its nodes"),
+        f"{many} on one filer, which starves them, as many of ours": ("ours", "one filer with as many nodes"),
+        f"{many} on {enough.terms.filers:g} filers, as many of ours": ("ours", "enough filers for as many nodes"),
     }
 
     def one_seed(seed: int) -> dict[str, Outcome]:
@@ -90,28 +110,23 @@ def headline(
 
     def saved(bundle: dict[str, Outcome]) -> list[float]:
         usd = {name: per_frame(one, prices, farms[name][2].terms) for name, one in bundle.items()}
-        return [1 - usd["ours"] / other for name, other in usd.items() if name != "ours"]
+        return [1 - usd[mine] / usd[other] for mine, other in pairs.values()]
 
     told_all = until_narrow(seeds, one_seed, saved, within=NARROW)
 
-    def runs(name: str) -> tuple[list[Outcome], list[float]]:
-        outcomes = [bundle[name] for bundle in told_all]
-        return outcomes, [per_frame(one, prices, farms[name][2].terms) for one in outcomes]
-
-    after, usd = runs("ours")
-    others = {name: runs(name) for name in farms if name != "ours"}
-    fed_well = others["one filer that feeds its nodes"][0]
-    faster = {f"the farm, than {name}": _more(after, outcomes) for name, (outcomes, _) in others.items()}
+    outcomes = {name: [bundle[name] for bundle in told_all] for name in farms}
+    usd = {name: [per_frame(one, prices, farms[name][2].terms) for one in many] for name, many in outcomes.items()}
+    after = outcomes["ours"]
+    on_bucket = linear(of, "jit")
     return {
         "shot": of.shot,
         "before_nodes": before_nodes,
         "after_nodes": after_nodes,
         "seeds": len(after),
         "filers_grown": enough.terms.filers,
-        "instances_more": most_nodes / before_nodes - 1,
-        "instances_are_limited_by_quota": most_nodes == MOST_NODES,
-        "cost_less": {f"than {name}": _less(usd, theirs) for name, (_, theirs) in others.items()},
-        "faster": {"each node, than one filer that feeds its nodes": _more(after, fed_well, per_node=True), **faster},
+        "linear": {"on_filer": linear(of, "gluster"), "on_bucket": on_bucket, "quota_ended": on_bucket == MOST_NODES},
+        "cost_less": {f"than {name}": _less(usd[mine], usd[other]) for name, (mine, other) in pairs.items()},
+        "faster": {f"than {name}": _more(outcomes[mine], outcomes[other]) for name, (mine, other) in pairs.items()},
         "lost_to_preemption": interval([one.spent.lost / one.spent.total for one in after]).to_json(),
         "preempted_a_day": of.spot.per_day,
     }
@@ -150,12 +165,13 @@ def _saving(of: Cloud, prices: Prices) -> float:
     return 1 - ours / cheapest_filer(of, 100, prices)[1]
 
 
-def cheapest_filer(of: Cloud, nodes: int, prices: Prices) -> tuple[int, float]:
-    """How many filer servers make a frame cheapest, and what it costs then."""
+def cheapest_filer(of: Cloud, nodes: int, prices: Prices, *, least: float = 1) -> tuple[float, float]:
+    """How many filer servers make a frame cheapest, and what it costs then; `least` below 1: one may be that small."""
     load = of.load
     wanted = nodes * (load.frame_bytes + load.output_bytes) / load.compute_seconds / of.filer_bandwidth
-    best: tuple[int, float] | None = None
-    for filers in sorted({max(1, round(wanted * by)) for by in (0.25, 0.5, 0.75, 1.0, 1.5)}):
+    best: tuple[float, float] | None = None
+    sizes = (wanted * by for by in (0.25, 0.5, 0.75, 1.0, 1.5))
+    for filers in sorted({max(least, round(size) if size >= 1 else size) for size in sizes}):
         larger = of.with_filers(filers)
         found = (filers, per_frame(_run(larger, "gluster", nodes, 1, FEW), prices, larger.terms))
         best = found if best is None or found[1] < best[1] else best
@@ -167,11 +183,11 @@ def _run(of: Cloud, system: System, nodes: int, seed: int, frames_per_node: int)
     return run(system, of.world(nodes, frames_per_node), seed)
 
 
-def _is_fed(of: Cloud, system: System, nodes: int, seed: int) -> bool:
-    """By the time between boot and end, so that a short job does not count against a large farm."""
+def _computing(of: Cloud, system: System, nodes: int, seed: int) -> float:
+    """Share of the time between start and end, so that a short job does not count against a large farm."""
     still = replace(of, spot=replace(of.spot, per_day=0.0))
     spent = _run(still, system, nodes, seed, FEW).spent
-    return spent.compute >= FED * (spent.total - spent.boot - spent.start)
+    return spent.compute / (spent.total - spent.boot - spent.start)
 
 
 def _row(outcomes: Sequence[Outcome], of: Cloud, prices: Prices) -> dict[str, Any]:
@@ -193,11 +209,9 @@ def _less(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
     return _paired(ours, theirs, lambda one, other: 1 - one / other).to_json()
 
 
-def _more(ours: Sequence[Outcome], theirs: Sequence[Outcome], *, per_node: bool = False) -> dict[str, float]:
-    def rates(side: Sequence[Outcome]) -> list[float]:
-        return [one.frames_per_hour / (one.nodes if per_node else 1) for one in side]
-
-    return _paired(rates(ours), rates(theirs), lambda one, other: one / other - 1).to_json()
+def _more(ours: Sequence[Outcome], theirs: Sequence[Outcome]) -> dict[str, float]:
+    mine, others = ([one.frames_per_hour for one in side] for side in (ours, theirs))
+    return _paired(mine, others, lambda one, other: one / other - 1).to_json()
 
 
 def _paired(ours: Sequence[float], theirs: Sequence[float], by: Callable[[float, float], float]) -> Interval:

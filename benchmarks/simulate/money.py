@@ -26,7 +26,8 @@ class Terms:
     machine: str = "n2d-standard-8"
     provisioning: Provisioning = "spot"
     local_ssds: int = 1
-    filers: int = 1
+    filers: float = 1
+    """Servers of the filer; less than one: a smaller one, with that part of its bandwidth and of its price."""
     filer_use: float = 0.5
     place: Place = "regional"
     show_bytes: float = 0.0

@@ -13,7 +13,7 @@ from benchmarks.preempt import judged
 from benchmarks.preempt.law import simulate
 from benchmarks.simulate.choices import rapid_cache_pays_from
 from benchmarks.simulate.cloud import cloud
-from benchmarks.simulate.figures import fed, headline
+from benchmarks.simulate.figures import cheapest_filer, fed, headline
 from benchmarks.simulate.interval import interval, until_narrow
 from benchmarks.simulate.link import SharedLine
 from benchmarks.simulate.model import run
@@ -142,7 +142,19 @@ def test_the_headline_holds_what_it_says_of_feeding(monkeypatch):
     small = dataclasses.replace(light, filer_bandwidth=light.filer_bandwidth / 10)
     found = headline(small, (1, 2), prices("us-central1"), 4)
     assert found["after_nodes"] == round(found["before_nodes"] * 3.8)
-    assert found["cost_less"]["than one filer with as many nodes"]["mean"] > 0.4
+    starved = next(value for name, value in found["cost_less"].items() if "starves" in name)
+    assert starved["mean"] > 0.4
+    assert found["linear"]["on_filer"] <= found["before_nodes"]
+    assert found["linear"] | {"on_filer": 0} == {"on_filer": 0, "on_bucket": 128, "quota_ended": True}
+
+
+def test_a_small_studios_own_filer_is_cheaper_for_it_than_a_whole_server():
+    light = cloud("compositing")
+    paid = prices("us-central1")
+    servers, whole = cheapest_filer(light, 3, paid)
+    part, own = cheapest_filer(light, 3, paid, least=0.1)
+    assert (servers, part) == (1, pytest.approx(0.1))
+    assert own < whole
 
 
 def _of_farm(filer_bits, together):
