@@ -23,6 +23,7 @@ from typing import Any
 from rich.table import Table
 
 from benchmarks import gluster, preprocess_filer
+from benchmarks.preprocess_ending import leaving_on_signals
 from benchmarks.preprocess_shot import Shot, fill
 from benchmarks.preprocess_task import run as run_tasks
 from benchmarks.preprocess_ways import both_ways, in_folder
@@ -39,6 +40,11 @@ WORKERS = 2
 
 def measure(*, quick: bool) -> dict[str, Any]:
     """Seconds, bytes and peaks of both ways, and the peak of a large frame."""
+    with leaving_on_signals():
+        return _measured(quick=quick)
+
+
+def _measured(*, quick: bool) -> dict[str, Any]:
     shot = Shot(960, 540, 4, 2) if quick else Shot(1920, 1080, 6, 4)
     places: dict[str, Any] = {}
     for name, opened in _places():

@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks import gluster, isolated
 from benchmarks.farm.links import FILER_ADDRESS
+from benchmarks.preprocess_ending import leaving_on_signals
 from benchmarks.preprocess_shot import Shot
 from benchmarks.preprocess_ways import both_ways, in_folder
 
@@ -29,7 +30,7 @@ class FilerFailed(RuntimeError):
 def measure(shot: Shot) -> dict[str, Any]:
     """What `both_ways` says. Raises FilerFailed."""
     isolated.remove_leftovers(PREFIX)
-    with isolated.locked_folder(PREFIX) as folder, (folder / "filer.log").open("wb") as log:
+    with leaving_on_signals(), isolated.locked_folder(PREFIX) as folder, (folder / "filer.log").open("wb") as log:
         process = subprocess.Popen(
             isolated.command("benchmarks.preprocess_filer", str(folder), json.dumps(asdict(shot)), alone=True),
             stdout=subprocess.PIPE,

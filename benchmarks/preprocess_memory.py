@@ -1,7 +1,9 @@
 """``python -m benchmarks.preprocess_memory [OPERATION ...] [--json FILE]``: who insists on the whole of a large frame.
 
 One at a time, each operation that wants the whole picture is put behind a demosaic and before one output, and two
-workers make one 100-megapixel frame each: what they hold together at their peak, by the same means as in `preprocess`.
+workers make one 100-megapixel frame each: what they hold together at their peak, by the same means as in `preprocess`. Outputs are not compressed: encoded
+files lie in memory, and how small a picture's becomes is not for a bound to count on. Beside it stands what the larger
+of the two held, and what ``jit-preprocess explain`` foretells of it.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.preprocess_ending import leaving_on_signals
 from benchmarks.preprocess_shot import FIRST, Shot, encoded, put
 from benchmarks.preprocess_task import run as run_tasks
 from benchmarks.preprocess_ways import in_folder
@@ -49,7 +52,7 @@ operations = [{{kind = "demosaic", method = "bilinear"}}, {operation}]
 [[outputs]]
 name = "full"
 file = "{root}/{way}/full/%V/%V.####.exr"
-compression = "zip"
+compression = "none"
 """
 
 
@@ -67,7 +70,7 @@ class OneOperation(Shot):
 def measure(kind: str, *, size: tuple[int, int] = LARGE) -> dict[str, Any]:
     """Seconds and the peak of two workers with a frame each."""
     shot = OneOperation(*size, WORKERS, 1, kind)
-    with in_folder() as (root, settings):
+    with leaving_on_signals(), in_folder() as (root, settings):
         return _measured(root, settings, shot)
 
 

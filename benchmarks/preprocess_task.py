@@ -9,11 +9,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from benchmarks.preprocess_ending import end
 from benchmarks.preprocess_shot import FIRST, Shot
 from jit_render.farm.records import JobReader
 from jit_render.farm.stage import STORE_VARIABLE
@@ -65,16 +66,11 @@ def _watched(commands: Sequence[Sequence[str]], environments: Sequence[dict[str,
     began = time.perf_counter()
     with ExitStack() as stack:
         said = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in commands]
-        processes = [
-            subprocess.Popen(command, env=environment, stdout=file)
-            for command, environment, file in zip(commands, environments, said, strict=True)
-        ]
+        processes = [stack.enter_context(_started(*one)) for one in zip(commands, environments, said, strict=True)]
         peak = _Peak([process.pid for process in processes])
-        peak.start()
-        cpu = sum(_ended(process) for process in processes)
+        with peak:
+            cpu = sum(_ended(process) for process in processes)
         seconds = time.perf_counter() - began
-        peak.over.set()
-        peak.join()
         for file in said:
             file.seek(0)
         texts = [file.read() for file in said]
@@ -93,6 +89,16 @@ def _watched(commands: Sequence[Sequence[str]], environments: Sequence[dict[str,
     return told, "".join(texts)
 
 
+@contextmanager
+def _started(command: Sequence[str], environment: dict[str, str], said: IO[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """One that ends with the `with`, however that is left."""
+    process = subprocess.Popen(command, env=environment, stdout=said)
+    try:
+        yield process
+    finally:
+        end(process)
+
+
 def _ended(process: subprocess.Popen[bytes]) -> float:
     """Wait for it; its CPU seconds."""
     _, status, used = os.wait4(process.pid, 0)
@@ -109,6 +115,13 @@ class _Peak(threading.Thread):
         self.over = threading.Event()
         self.bytes = 0
         self.each: dict[Path, int] = {}
+
+    def __enter__(self) -> None:
+        self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.join()
 
     def run(self) -> None:
         while not self.over.wait(_SAMPLE_SECONDS):

@@ -38,8 +38,13 @@ class FakeGcsProcess:
     def __enter__(self) -> Self:
         self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
-        self.url = self.process.stdout.readline().strip()
-        assert self.url, "the fake GCS did not start"
+        try:
+            self.url = self.process.stdout.readline().strip()
+            assert self.url, "the fake GCS did not start"
+        except BaseException:  # a signal while it starts: nobody will leave this context
+            self.process.kill()
+            self.process.communicate()
+            raise
         return self
 
     def __exit__(self, *error: object) -> None:
