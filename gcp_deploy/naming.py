@@ -16,6 +16,8 @@ _REGION = re.compile(r"^[a-z]+-[a-z]+[0-9]+$")
 _MACHINE = re.compile(r"^[a-z][a-z0-9]*(?:-[a-z0-9]+){1,4}$")
 _LICENCE = re.compile(r"^[0-9]{1,5}@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$")
 _EMAIL = re.compile(r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+$")
+_NODE_FOLDER = re.compile(r"^/[^:\x00-\x1f\x7f]*$")  # they are handed on with : between
+_NODE_NUKE = re.compile(r"^(?:/[^\x00-\x1f\x7f]+|[0-9]+(?:\.[0-9]+)?(?:v[0-9]+)?)$")
 
 
 def check(gcp: GcpSettings) -> None:
@@ -38,6 +40,10 @@ def check(gcp: GcpSettings) -> None:
         _need(_EMAIL, gcp.account, "gcp.account", "an e-mail address of a service account")
     if gcp.nuke and (not gcp.nuke.startswith("gs://") or not ObjectUrl.parse(gcp.nuke).key):
         raise ConfigError(f"gcp.nuke: {gcp.nuke!r} is no object of a bucket; write it like gs://bucket/Nuke15.1v3.tgz.")
+    if gcp.node_nuke:
+        _need(_NODE_NUKE, gcp.node_nuke, "gcp.node_nuke", "a path on the node or a version, like 15.1")
+    for folder in gcp.node_gizmo_path:
+        _need(_NODE_FOLDER, folder, "gcp.node_gizmo_path", "folders of the image, like /opt/nuke/gizmos")
 
 
 def check_bucket(name: str, where: str) -> None:

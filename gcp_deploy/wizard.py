@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gcp_deploy.accounts import own_account
 from jit_render.cost import Prices
 from jit_render.model.errors import ConfigError
 from jit_render.model.pathmap import PathRule
@@ -33,20 +34,33 @@ class Answers:
 
 def default_settings(gcp: GcpSettings, project: str) -> GcpSettings:
     """`gcp` with names for what is not named yet, made from the project's."""
-    base = project.replace(":", "-").replace(".", "-")[:40]
-    names = {key: getattr(gcp, key) or f"{base}-jit-{key}" for key in ("assets", "outputs", "state")}
+    names = {key: getattr(gcp, key) or name for key, name in _bucket_names(project).items()}
     return gcp.model_copy(update={"project": project, **names})
 
 
 def completed(gcp: GcpSettings) -> GcpSettings:
     """`gcp` with the names of what ``up`` makes spelled out, so that the engine needs to guess nothing."""
-    made = {
-        "network": gcp.network or gcp.name,
-        "subnetwork": gcp.subnetwork or f"{gcp.name}-{gcp.region}",
-        "account": gcp.account or f"{gcp.name}-node@{gcp.project}.iam.gserviceaccount.com",
-        "image": gcp.image or f"projects/{gcp.project}/global/images/family/{gcp.name}",
+    return gcp.model_copy(update={key: getattr(gcp, key) or name for key, name in _made_names(gcp).items()})
+
+
+def undone(gcp: GcpSettings) -> GcpSettings:
+    """`gcp` without the names that follow from its project, region and name: another project has others."""
+    ours = {**_made_names(gcp), **_bucket_names(gcp.project)}
+    return gcp.model_copy(update={key: "" for key, name in ours.items() if getattr(gcp, key) == name})
+
+
+def _bucket_names(project: str) -> dict[str, str]:
+    base = project.replace(":", "-").replace(".", "-")[:40]
+    return {key: f"{base}-jit-{key}" for key in ("assets", "outputs", "state")}
+
+
+def _made_names(gcp: GcpSettings) -> dict[str, str]:
+    return {
+        "network": gcp.name,
+        "subnetwork": f"{gcp.name}-{gcp.region}",
+        "account": own_account(gcp),
+        "image": f"projects/{gcp.project}/global/images/family/{gcp.name}",
     }
-    return gcp.model_copy(update=made)
 
 
 def machine_rows(prices: Prices, ssds: int) -> list[tuple[str, ...]]:
@@ -61,16 +75,6 @@ def machine_rows(prices: Prices, ssds: int) -> list[tuple[str, ...]]:
     return rows
 
 
-def fitting_ssds(prices: Prices | None, machine: str, wanted: int) -> int:
-    """How many disks of local SSD the machine gets: none where it takes none, its least where it wants more."""
-    row = prices.machines.get(machine) if prices else None
-    if row is None:
-        return wanted
-    if row.local_ssd_gib or not row.takes_local_ssd:
-        return 0
-    return max(wanted, row.local_ssds_least) if wanted else 0
-
-
 def has_gcp(text: str) -> bool:
     """Whether a settings file says anything of Google Cloud already."""
     return any(name == "gcp" for name, _ in _tables(text))
@@ -83,7 +87,7 @@ def written(text: str, answers: Answers) -> str:
     state = json.dumps(f"gs://{answers.gcp.state}")
     if "job" not in before:
         tables.append(("job", f"[job]\nstate = {state}\n"))
-    elif not before["job"].get("state"):
+    elif before["job"].get("state") in {None, "", f"gs://{before.get('gcp', {}).get('state', '')}"}:
         tables = [(name, _with_state(body, state) if name == "job" else body) for name, body in tables]
     if not before.get("paths"):
         tables += [("paths", _spell_rule(rule)) for rule in answers.paths]

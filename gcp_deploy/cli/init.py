@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gcp_deploy.cli.opened import Yes, agreed, ask
+from gcp_deploy.cli.opened import Yes, agreed
 from jit_render.model.errors import ConfigError
 
 if TYPE_CHECKING:
+    from gcp_deploy.cli.questions import Questions
     from jit_render.model.pathmap import PathRule
     from jit_render.model.settings import GcpSettings
 
@@ -42,6 +43,8 @@ def init(
     local_ssds: LocalSsds = None,
     nodes: Nodes = None,
     nuke: Annotated[str, typer.Option(help="URL of the studio's own Nuke archive.")] = "",
+    node_nuke: Annotated[str, typer.Option(help="Nuke on nodes: executable or version; default: the job's.")] = "",
+    node_gizmo_path: Annotated[str, typer.Option(help="Gizmo folders of the nodes' image, with : between.")] = "",
     licence: Annotated[str, typer.Option(help="port@host of the licence server.")] = "",
     budget: Budget = None,
     file: Output = Path("jit-render.toml"),
@@ -50,6 +53,7 @@ def init(
 ) -> None:
     """Write the [gcp] section of jit-render.toml, asking for what no flag says. Other sections stay as they are."""
     from gcp_deploy import wizard
+    from gcp_deploy.cli.questions import bucket, names
     from jit_render.cli.output import note, say
 
     text = _read(file)
@@ -58,14 +62,16 @@ def init(
     given: dict[str, Any] = {
         "project": project,
         "region": region,
-        "zones": tuple(zone.strip() for zone in zones.split(",") if zone.strip()),
+        "zones": names(zones),
         "name": name,
-        "assets": assets.removeprefix("gs://"),
-        "outputs": outputs.removeprefix("gs://"),
-        "state": state.removeprefix("gs://"),
+        "assets": bucket(assets),
+        "outputs": bucket(outputs),
+        "state": bucket(state),
         "machine": machine,
         "nodes": nodes,
         "nuke": nuke,
+        "node_nuke": node_nuke,
+        "node_gizmo_path": names(node_gizmo_path, ":"),
         "licence": licence,
     }
     if spot is not None:
@@ -90,111 +96,90 @@ def _read(file: Path) -> str:
 
 def _answers(text: str, given: dict[str, Any], rules: list[str], *, yes: bool) -> Any:
     """All answers: flags, else what the file said, else asked for, else defaults. Raises ConfigError."""
+    from gcp_deploy.cli.questions import Questions, bucket, names, validated
     from gcp_deploy.naming import check
-    from gcp_deploy.wizard import Answers, completed, default_settings
+    from gcp_deploy.wizard import Answers, completed, default_settings, undone
 
-    questions = _Questions(given, _old(text), yes=yes)
-    base = questions.gcp
-    project = questions.text("project", "Project", _default_project(base.project))
+    questions = Questions(given, undone(_old(text)), yes=yes)
+    questions.gcp = questions.gcp.model_copy(update={"project": _default_project(questions.gcp.project)})
+    project = questions.set("project", "Project")
     if not project:
         raise ConfigError("gcp.project: no project was given; add --project.")
-    base = default_settings(base, project)
-    region = questions.text("region", "Region", base.region)
-    zones = questions.zones(region, base.zones)
-    name = questions.text("name", "Name of this deployment", base.name)
-    buckets = {
-        "assets": questions.text("assets", "Bucket that is read", base.assets),
-        "outputs": questions.text("outputs", "Bucket that is written", base.outputs),
-        "state": questions.text("state", "Bucket of the jobs' records", base.state),
-    }
-    paths = _rules(rules, questions, buckets)
-    prices = questions.show_machines(region)
-    machine = questions.text("machine", "Machine type", base.machine)
-    rest = {
-        "provisioning": questions.text("provisioning", "VMs (spot or standard)", base.provisioning, _provisioning),
-        "local_ssds": questions.local_ssds(machine, prices),
-        "nodes": int(questions.text("nodes", "Most nodes of one job", str(base.nodes), int)),
-        "nuke": questions.text("nuke", "Nuke archive (gs://..., empty: none)", base.nuke),
-        "licence": questions.text("licence", "Licence server (port@host, empty: none)", base.licence),
-        "budget": float(questions.text("budget", "USD that one job may cost (0: no limit)", f"{base.budget:g}", float)),
-    }
-    where = {"region": region, "zones": zones, "name": name, "machine": machine}
-    gcp = completed(_validated({**base.model_dump(), **where, **buckets, **rest}))
+    questions.gcp = default_settings(questions.gcp, project)
+    region = questions.set("region", "Region")
+    zones = tuple(zone for zone in questions.gcp.zones if zone.startswith(f"{region}-"))
+    questions.gcp = questions.gcp.model_copy(update={"zones": zones})
+    questions.set("zones", f"Zones of {region} (comma-separated, empty: all)", names)
+    questions.set("name", "Name of this deployment")
+    questions.set("assets", "Bucket that is read", bucket)
+    questions.set("outputs", "Bucket that is written", bucket)
+    questions.set("state", "Bucket of the jobs' records", bucket)
+    paths = _rules(rules, questions)
+    _ask_machines(questions, region)
+    questions.set("nuke", "Nuke archive (gs://..., empty: none)")
+    questions.set("node_nuke", "Nuke on nodes: executable or version (empty: the job's)")
+    questions.set("node_gizmo_path", "Gizmo folders of the image (like /opt/nuke/gizmos:/opt/show)", _folders)
+    questions.set("licence", "Licence server (port@host, empty: none)")
+    questions.set("budget", "USD that one job may cost (0: no limit)", float)
+    gcp = completed(validated(questions.gcp.model_dump()))
     check(gcp)
     return Answers(gcp, paths)
 
 
-class _Questions:
-    """Asks what no flag answers; with --yes it takes the default."""
-
-    def __init__(self, given: dict[str, Any], old: GcpSettings, *, yes: bool) -> None:
-        self.gcp = old
-        self.yes = yes
-        self._given = given
-
-    def text(self, key: str, words: str, default: str, check: Any = str) -> Any:
-        if key in self._given:
-            return self._given[key]
-        return default if self.yes else ask(words, default, check)
-
-    def zones(self, region: str, old: tuple[str, ...]) -> tuple[str, ...]:
-        if "zones" in self._given or self.yes:
-            return tuple(self._given.get("zones", old))
-        said = ask(f"Zones of {region} (comma-separated, empty: all)", ",".join(old), str)
-        return tuple(zone.strip() for zone in said.split(",") if zone.strip())
-
-    def local_ssds(self, machine: str, prices: Any) -> int:
-        """As many as that machine can have; not asked where there is no choice. Raises ConfigError."""
-        from gcp_deploy.batch.machines import added_ssds, has_included_ssds
-        from gcp_deploy.wizard import fitting_ssds
-
-        wanted = self.gcp.local_ssds
-        fitting = fitting_ssds(prices, machine, wanted)
-        if "local_ssds" not in self._given and (has_included_ssds(machine) or (wanted and not fitting)):
-            return 0
-        text = "Local SSDs of 375 GB a node, for the cache (0: none)"
-        return added_ssds(machine, int(self.text("local_ssds", text, str(fitting), int)))
-
-    def show_machines(self, region: str) -> Any:
-        """The table of machines, where one has to be chosen; the prices, where there are any."""
-        from gcp_deploy.prices import user_prices
-        from gcp_deploy.wizard import machine_rows
-        from jit_render.cli.output import note, table
-
-        try:
-            prices = user_prices(region)
-        except ConfigError as error:
-            note(str(error))
-            return None
-        if "machine" not in self._given and not self.yes:
-            headers = ("MACHINE", "CPUS", "GIB", "SPOT $/H", "ON DEMAND", "LOCAL SSD", "NETWORK")
-            right = ("CPUS", "GIB", "SPOT $/H", "ON DEMAND", "NETWORK")
-            for line in table(headers, machine_rows(prices, self.gcp.local_ssds), right=right):
-                note(line)
-        return prices
+def _ask_machines(questions: Questions, region: str) -> None:
+    """Local SSDs come first, so that the prices shown contain them."""
+    questions.set_local_ssds()
+    questions.show_machines(region)
+    questions.set("machine", "Machine type")
+    questions.fit_local_ssds()
+    questions.set("provisioning", "VMs (spot or standard)")
+    questions.set("nodes", "Most nodes of one job", int)
 
 
-def _rules(rules: list[str], questions: _Questions, buckets: dict[str, str]) -> tuple[PathRule, ...]:
+def _rules(rules: list[str], questions: Questions) -> tuple[PathRule, ...]:
     """Path rules of the flags, else one that is read and one that is written below it. Raises ConfigError."""
-    if not rules:
-        read = questions.text("read", "Folder of the show, as Nuke names it", "/mnt/show")
-        write = questions.text("write", "Folder that renders go to", f"{read.rstrip('/')}/renders")
-        rules = [f"{read}=gs://{buckets['assets']}", f"{write}=gs://{buckets['outputs']}/renders=write"]
-    return tuple(_rule(text) for text in rules)
+    if rules:
+        return tuple(_rule(text) for text in rules)
+    read = questions.folder("Folder of the show, as Nuke names it", "/mnt/show", _folder)
+    write = questions.folder("Folder that renders go to", f"{read.rstrip('/')}/renders", _folder)
+    targets = (
+        (read, f"gs://{questions.gcp.assets}", "read"),
+        (write, f"gs://{questions.gcp.outputs}/renders", "write"),
+    )
+    return tuple(_path_rule(*target) for target in targets)
+
+
+def _folder(text: str) -> str:
+    """`text`, where it can begin a path rule. Raises ConfigError."""
+    _path_rule(text, "gs://bucket", "read")
+    return text
+
+
+def _folders(text: str) -> tuple[str, ...]:
+    """Folders as Linux lists them."""
+    from gcp_deploy.cli.questions import names
+
+    return names(text, ":")
 
 
 def _rule(text: str) -> PathRule:
+    prefix, _, rest = text.partition("=")
+    target, _, mode = rest.partition("=")
+    try:
+        return _path_rule(prefix, target, mode or "read")
+    except ConfigError as error:
+        raise ConfigError(f"--path {text!r}: {error}; write it like /mnt/show=gs://show=write.") from None
+
+
+def _path_rule(prefix: str, target: str, mode: str) -> PathRule:
     from pydantic import ValidationError
 
     from jit_render.model.pathmap import PathRule
 
-    prefix, _, rest = text.partition("=")
-    target, _, mode = rest.partition("=")
     try:
-        return PathRule.model_validate({"prefix": prefix, "target": target, "mode": mode or "read"})
+        return PathRule.model_validate({"prefix": prefix, "target": target, "mode": mode})
     except ValidationError as error:
-        message = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"--path {text!r}: {message}; write it like /mnt/show=gs://show=write.") from None
+        raise ConfigError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
 
 
 def _old(text: str) -> GcpSettings:
@@ -207,18 +192,6 @@ def _old(text: str) -> GcpSettings:
         return resolve([Layer("the settings file", {"gcp": tomllib.loads(text).get("gcp", {})})]).settings.gcp
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"the settings file cannot be read: {error}; mend it first.") from None
-
-
-def _validated(values: dict[str, Any]) -> GcpSettings:
-    from jit_render.model.settings import Layer, resolve
-
-    return resolve([Layer("the answers", {"gcp": values})]).settings.gcp
-
-
-def _provisioning(text: str) -> str:
-    if text not in {"spot", "standard"}:
-        raise ValueError(text)
-    return text
 
 
 def _default_project(old: str) -> str:

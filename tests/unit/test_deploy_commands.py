@@ -99,18 +99,24 @@ def test_up_and_down_ask_and_a_no_changes_nothing(shell: Shell, monkeypatch: pyt
 def test_init_asks_for_everything_with_a_default_and_shows_what_machines_cost(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    typed = ["studio-one", "", "us-central1-a,us-central1-b", "", "plates", "", "", "/jobs/show", "", "n2-standard-16"]
-    _answer(monkeypatch, *typed, "cheap", "standard", "1", "many", "8", "", "4101@licence.studio.example", "12.5")
+    typed = ["studio-one", "", "us-central1-a,us-central1-b", "", "PLATES", "gs://plates", "", "", "/jobs/show", "/x:y"]
+    typed[-1:] = ["", "-1", "1", "n2-standard", "n2-standard-16", "cheap", "standard", "many", "8", ""]
+    nodes = ["", "gizmos", "/opt/nuke/gizmos:/opt/show"]
+    _answer(monkeypatch, *typed, *nodes, "4101@licence.studio.example", "12.5")
     code, _, err = shell("init")
     assert code == 0, err
     assert "n2d-standard-8" in err
-    assert "SPOT $/H" in err
+    assert "USD an hour, local SSDs: 1" in err
+    assert err.index("Local SSDs of 375 GB") < err.index("SPOT $/H") < err.index("Machine type")
+    assert "n2-standard-16 takes no fewer; local SSDs added: 2" in err
     written = tomllib.loads(shell.file.read_text())
     assert written["gcp"]["zones"] == ["us-central1-a", "us-central1-b"]
     assert written["gcp"]["assets"] == "plates"
     assert (written["gcp"]["nodes"], written["gcp"]["budget"]) == (8, 12.5)
     assert written["gcp"]["provisioning"] == "standard"
-    assert written["gcp"]["local_ssds"] == 2  # n2-standard-16 takes no fewer
+    assert written["gcp"]["local_ssds"] == 2
+    assert "node_nuke" not in written["gcp"]
+    assert written["gcp"]["node_gizmo_path"] == ["/opt/nuke/gizmos", "/opt/show"]
     assert [rule["prefix"] for rule in written["paths"]] == [["/jobs/show"], ["/jobs/show/renders"]]
     assert written["job"]["state"] == "gs://studio-one-jit-state"
 
@@ -132,8 +138,10 @@ def test_init_keeps_what_others_wrote_and_replaces_its_own_only_when_told(shell:
     assert "--force replaces it" in err
     assert shell.file.read_text() == text
     assert shell("init", "--yes", "--project", "studio-two", "--force")[0] == 0
-    assert tomllib.loads(shell.file.read_text())["gcp"]["project"] == "studio-two"
-    assert text.split("[gcp]")[0] == shell.file.read_text().split("[gcp]")[0]
+    settings = tomllib.loads(shell.file.read_text())
+    assert "studio-one" not in str(settings)  # what was named after the other project has followed
+    assert settings["job"]["state"] == "gs://studio-two-jit-state"
+    assert text.split("[job]")[0] == shell.file.read_text().split("[job]")[0]
 
 
 @pytest.mark.parametrize(
@@ -146,6 +154,8 @@ def test_init_keeps_what_others_wrote_and_replaces_its_own_only_when_told(shell:
         (["--project", "studio-one", "--path", "/a=plates"], "not a storage URL"),
         (["--project", "studio-one", "--assets", "a\nb"], "gcp.assets"),
         (["--project", "studio-one", "--licence", "; rm -rf /"], "gcp.licence"),
+        (["--project", "studio-one", "--node-gizmo-path", "gizmos"], "gcp.node_gizmo_path: 'gizmos' cannot be"),
+        (["--project", "studio-one", "--node-nuke", "-x"], "gcp.node_nuke"),
     ],
 )
 def test_init_refuses_what_cannot_be_and_writes_nothing(shell: Shell, flags: list[str], message: str) -> None:
@@ -157,8 +167,9 @@ def test_init_refuses_what_cannot_be_and_writes_nothing(shell: Shell, flags: lis
 
 def test_a_flag_answers_for_the_kind_of_vms_and_their_local_ssds(shell: Shell) -> None:
     flags = ["--project", "studio-one", "--on-demand", "--local-ssds", "4"]
-    assert shell("init", "--yes", *flags)[0] == 0
+    assert shell("init", "--yes", *flags, "--node-nuke", "15.1", "--node-gizmo-path", "/a:/b")[0] == 0
     gcp = tomllib.loads(shell.file.read_text())["gcp"]
+    assert (gcp["node_nuke"], gcp["node_gizmo_path"]) == ("15.1", ["/a", "/b"])
     assert (gcp["provisioning"], gcp["local_ssds"]) == ("standard", 4)
     assert shell("init", "--yes", "--force", "--machine", "c3-standard-8-lssd", "--spot")[0] == 0
     gcp = tomllib.loads(shell.file.read_text())["gcp"]
