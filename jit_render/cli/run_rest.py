@@ -39,6 +39,7 @@ def run_rest(
         return 0
     chosen = chosen.at(engine_of(given.store, home))
     chosen.check([("--workers", workers), ("--own-caches", own_caches)])
+    given.refuse_elsewhere(home, chosen.engine)
     allow(given, home, chosen)
     note(f"{home.name}: {left.echo()} left.")
     if chosen.is_local:

@@ -10,7 +10,7 @@ from jit_render.cli.config import load
 from jit_render.farm.engine import Engine
 from jit_render.farm.records import find_job, list_jobs, state_of
 from jit_render.model.clock import Clock, SystemClock
-from jit_render.model.errors import JobNotFound
+from jit_render.model.errors import JobConflict, JobNotFound
 from jit_render.model.identity import ObjectUrl
 from jit_render.model.settings import Settings
 from jit_render.store import Store, open_store
@@ -27,6 +27,20 @@ class Session:
     store: Store
     clock: Clock
 
+    def refuse_elsewhere(self, home: ObjectUrl, name: str) -> None:
+        """Raises JobConflict while the service of another engine than `name` still means to render the job."""
+        from jit_render.farm.engines import engine_of
+
+        now = engine_of(self.store, home)
+        if now in {LOCAL, name}:
+            return
+        state = self.engine(home).status(home).state
+        if state in {"waiting", "running"}:
+            raise JobConflict(
+                f"{home.name} is {state} at {now}, and both would render it; 'jit-render cancel {home.name}' takes it "
+                f"from there, then 'jit-render retry {home.name} --engine {name}' goes on."
+            )
+
     def job(self, name: str) -> ObjectUrl:
         """The folder of a job named by URL, id, unique beginning of an id, or ``latest``. Raises JobNotFound."""
         if "://" in name:
@@ -42,7 +56,6 @@ class Session:
             some = ", ".join(alike[:4])
             raise JobNotFound(f"{name!r} is the beginning of {len(alike)} jobs ({some}); write more of it.")
         return find_job(self.store, self.settings, alike[0] if len(alike) == 1 else name)
-
 
     def engine(self, home: ObjectUrl, flags: Sequence[str] = (), name: str = "") -> Engine:
         """The engine that the job is with (or `name`), told what was chosen for its last round, then `flags`."""

@@ -145,6 +145,7 @@ def _run(given: Session, engine: Engine, done: Submitted, how: How) -> int:
     from jit_render.farm.local import Chaos
 
     note(done.message)
+    given.refuse_elsewhere(done.home, how.engine.engine)
     allow(given, done.home, how.engine)
     if not how.engine.is_local:
         return run_service(given, done.home, engine, wait=how.engine.wait, json=how.json)

@@ -4,8 +4,8 @@ It validates what is asked as the service does (`fake_batch_rules`), runs each t
 machine (`fake_batch_run`) on nodes with a local disk and a metadata server of their own (`fake_batch_node`), retries
 by exit code, and takes nodes away at a given rate. With `nodes=0` jobs stay queued, as without quota.
 
-Side doors for tests: `jobs`, `created` (every CreateJob that made a job), `wait`, `end`, `tell`, `forget`; `halt`, which
-lets the next CreateJob stand still "before" the service takes it or "after", until its client is gone.
+Side doors for tests: `jobs`, `created` (every CreateJob that made a job), `wait`, `end`, `tell`, `forget`; `halt`,
+which lets the next CreateJob stand still "before" the service takes it or "after", until its client is gone.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SERVICE = "google.cloud.batch.v1.BatchService"
 
 class FakeBatch:
     """Use with ``with``. `places` rewrites paths of the real node's image to paths of this machine; `variables` are
-    what the image has in its environment."""
+    what the image has in its environment; a change is for the jobs that are made after it."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class FakeBatch:
         self._requests: dict[str, str] = {}
         self._folder = folder
         self._places = dict(places or {})
-        self._variables = dict(variables or {})
+        self.variables = dict(variables or {})
         self._nodes = nodes
         self._preemption = preemption
         self._regions = regions
@@ -157,7 +157,7 @@ class FakeBatch:
             job,
             folder=self._folder,
             places=self._places,
-            variables=self._variables,
+            variables=dict(self.variables),
             nodes=self._nodes,
             zone=f"{region}-{self._regions[region][0]}",
             preemption=self._preemption,

@@ -65,8 +65,9 @@ Make = Callable[..., Desk]
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Make]:
     made: list[Studio] = []
 
-    def make_one(server: FakeBatch, *, chunk: int, mischief: str, **gcp: object) -> Desk:
-        studio = Studio(tmp_path, frames=FRAMES, chunk=chunk, mischief=mischief)
+    def make_one(server: FakeBatch, *, chunk: int, **gcp: object) -> Desk:
+        studio = Studio(tmp_path, frames=FRAMES, chunk=chunk)
+        studio.settings.render.environment.clear()  # what the nodes' renderer does to us is theirs alone
         made.append(studio)
         given = studio.settings.model_dump(mode="json", exclude_unset=True)
         own = {**GCP, "endpoint": server.endpoint, "node_nuke": given["render"]["nuke"], **gcp}
@@ -100,7 +101,6 @@ def rendered_here(studio: Studio) -> dict[str, bytes]:
     """The same frames by the local engine."""
     for path in (studio.bucket / "renders").glob("*.exr"):
         path.unlink()
-    studio.settings.render.environment["FAKE_NUKE"] = ""
     assert studio.run(studio.submit(force=True).home).state == "done"
     return studio.outputs()
 
@@ -115,8 +115,9 @@ def test_spot_nodes_that_always_vanish_end_in_a_round_on_demand_with_the_missing
         return len(desks[0].done() & set(desks[0].reader.spec().tasks()[task])) > attempt
 
     hits = Preemption(rate=1.0, window=0.0, silent=1.0, is_due=has_new_frame)
-    with FakeBatch(tmp_path / "batch", places=PLACES, nodes=2, preemption=hits) as server:
-        desk = make(server, chunk=4, mischief="slow=0.4", retries=1)
+    slowly = {"FAKE_NUKE": "slow=0.4"}
+    with FakeBatch(tmp_path / "batch", places=PLACES, nodes=2, variables=slowly, preemption=hits) as server:
+        desk = make(server, chunk=4, retries=1)
         desks.append(desk)
         code, said = desk.submit("--wait", "--fallback", "on-demand")
 
@@ -142,15 +143,18 @@ def test_spot_nodes_that_always_vanish_end_in_a_round_on_demand_with_the_missing
 
 
 def test_a_job_is_held_resumed_cancelled_and_retried_and_no_licence_costs_a_retry(tmp_path: Path, make: Make) -> None:
-    with FakeBatch(tmp_path / "batch", places=PLACES, nodes=2) as server:
-        desk = make(server, chunk=2, mischief=f"slow=0.3 licence once={tmp_path}/once")
+    slowly, stuck, unlicensed = "slow=0.3", f"hang@{FRAMES}", f"licence once={tmp_path}/once"
+    with FakeBatch(tmp_path / "batch", places=PLACES, nodes=2, variables={"FAKE_NUKE": slowly}) as server:
+        desk = make(server, chunk=2)
         held(desk, server)
+        server.variables["FAKE_NUKE"] = stuck
         code, said = desk.type("jit-render", "resume", "latest", "--budget", "5")
         assert code == 0, said
         assert "with batch" in said
         known = desk.done()
         cancelled(desk, server, known)
         left = desk.reader.missing()
+        server.variables["FAKE_NUKE"] = unlicensed
         code, said = desk.type("jit-render", "retry", "latest", "--wait")
         assert code == 0, said
         assert f"{FRAMES} of {FRAMES} done" in said
@@ -159,7 +163,6 @@ def test_a_job_is_held_resumed_cancelled_and_retried_and_no_licence_costs_a_retr
         assert set(desk.rounds()[-1]) == {n for n, frames in enumerate(tasks) if set(frames) & set(left)}
         assert [task.retries for run in server.jobs.values() for task in run.tasks if task.retries] == []
     told_of(desk)
-    assert (tmp_path / "once").exists(), "there was no licence once"
     assert len(set(desk.studio.outputs().values())) == FRAMES
 
 
@@ -184,6 +187,11 @@ def cancelled(desk: Desk, server: FakeBatch, known: set[int]) -> None:
     until(lambda: desk.done() - known)
     code, said = desk.type("jit-render", "status")
     assert (code, said.split()[1]) == (0, "running")
+    script = str(desk.studio.script)
+    for words in (["jit-submit", script, "--frames", f"1-{FRAMES}"], ["jit-render", "resume", "--engine", "local"]):
+        code, said = desk.type(*words)
+        assert code == 2
+        assert "is running at batch, and both would render it; 'jit-render cancel" in said
     assert desk.type("jit-render", "cancel", "latest")[0] == 0
     assert server.wait() == JobState.CANCELLED
     code, said = desk.type("jit-render", "wait", "latest")
@@ -193,9 +201,10 @@ def cancelled(desk: Desk, server: FakeBatch, known: set[int]) -> None:
 
 def told_of(desk: Desk) -> None:
     """What the records say afterwards, as of a local job."""
-    code, said = desk.type("jit-render", "logs", "latest", "--task", "0")
+    last = len(desk.reader.spec().tasks()) - 1
+    code, said = desk.type("jit-render", "logs", "latest", "--task", str(last))
     assert code == 0
-    assert "==> task 0, attempt " in said
+    assert f"==> task {last}, attempt " in said
     assert "FOUNDRY LICENSE" in desk.type("jit-render", "logs", "latest")[1]
     assert FailureClass.LICENCE not in {one.failure for one in desk.reader.attempts()}
     code, said = desk.type("jit-render", "cost", "latest")
