@@ -1,9 +1,9 @@
 """``python -m benchmarks.preprocess_memory [OPERATION ...] [--json FILE]``: who insists on the whole of a large frame.
 
-One at a time, each operation that wants the whole picture is put behind a demosaic and before one output, and two
-workers make one 100-megapixel frame each: what they hold together at their peak, by the same means as in `preprocess`. Outputs are not compressed: encoded
-files lie in memory, and how small a picture's becomes is not for a bound to count on. Beside it stands what the larger
-of the two held, and what ``jit-preprocess explain`` foretells of it.
+One at a time, each operation that wants the whole picture, or moves pixels, is put behind a demosaic and before one
+output, and two workers make one 100-megapixel frame each: what they hold together at their peak, by the same means as
+in `preprocess`. Outputs are not compressed: encoded files lie in memory, and how small a picture's becomes is not for a
+bound to count on. Beside it stands what the larger of the two held, and what `jit-preprocess explain` foretells of it.
 """
 
 from __future__ import annotations

@@ -15,8 +15,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,9 +28,10 @@ from jit_render.store import Store
 from preprocess.assets import Assets, Locate, asset_urls
 from preprocess.chain import Chain
 from preprocess.fetching import Fetcher
+from preprocess.hands import Hands
 from preprocess.listener import ImageKey, Listener, Written
 from preprocess.made import find_made, input_of
-from preprocess.memory import Estimate, estimate
+from preprocess.memory import estimate
 from preprocess.memory_file import MemoryFile
 from preprocess.operations.port import Context
 from preprocess.passes import Leaf, Tree, recipe
@@ -39,7 +39,6 @@ from preprocess.picture import Told, make_data, make_outputs
 from preprocess.pipeline import Pipeline
 from preprocess.publish import Place, Publisher
 from preprocess.source import SourceFile
-from preprocess.turns import turn
 
 PENDING = 4  # files that wait to be encoded or uploaded
 PUBLISHERS = 2
@@ -93,28 +92,16 @@ class Task:
         with (
             Fetcher(self.around.store, keeps_last=not has_view(self.pipeline.source.file)) as fetcher,
             ThreadPoolExecutor(PUBLISHERS, "publish") as pool,
-            ExitStack() as at_end,
+            Hands(fetcher, pool, self.around.budget_bytes, self.around.turns) as hands,
         ):
-            chains: dict[str, Chain] = {}
-            planned: dict[str, Estimate] = {}
-            pending: list[Future[None]] = []
-            turned: dict[str, ExitStack] = {}
-            at_end.callback(_release, turned)
             for place, image in enumerate(images):
                 if self._fatal is not None:
                     break
+                later = images[place + 1 :]
                 leaves = self._left(image, wanted)
-                with ExitStack() as turns:
-                    if leaves and image not in self.failures:
-                        hands = _Hands(fetcher, pool, chains, planned, images[place + 1 :], pending, turns, turned)
-                        self._make(image, leaves, hands)
-                    if image.camera in chains:
-                        chains[image.camera].leave(image.frame)
-                        if not any(later.camera == image.camera for later in images[place + 1 :]):
-                            chains.pop(image.camera).close()
-                            turned.pop(image.camera, ExitStack()).close()
-            for chain in chains.values():
-                chain.close()
+                if leaves and image not in self.failures:
+                    self._make(image, leaves, hands, later[:1])
+                hands.leave(image, is_last=not any(one.camera == image.camera for one in later))
         if self._fatal is not None:
             raise self._fatal
 
@@ -158,16 +145,16 @@ class Task:
         inputs = tuple(input_of(pins[one]) for one in dict.fromkeys(urls) if one in pins)
         return Place(url, key, recipe(self.pipeline, self.tree, leaf, image.camera), inputs)
 
-    def _make(self, image: ImageKey, leaves: dict[Leaf, Place], hands: _Hands) -> None:
+    def _make(self, image: ImageKey, leaves: dict[Leaf, Place], hands: Hands, later: list[ImageKey]) -> None:
         began = time.monotonic()
         self.listener.begun(image)
         records = self.found.setdefault(image, {})
         try:
-            self._make_room(image, hands)
+            hands.make_room(image.camera)
             chain = self._chain(image, hands)
             chain.make_context = self._contexts(image.camera, records, image.frame)
-            self._take_turn(image, hands)
-            self._prefetch(image, chain, hands)
+            hands.take_turn(image, self.listener.waits, keeps_window=bool(self.tree.radius))
+            self._prefetch(image, chain, hands, later)
 
             def submit(leaf: Leaf, encode: Callable[[], MemoryFile]) -> None:
                 self._slots.acquire()
@@ -184,25 +171,7 @@ class Task:
         except _OF_THE_IMAGE as error:
             self._fail(image, error)
 
-    def _make_room(self, image: ImageKey, hands: _Hands) -> None:
-        """Where two images do not fit the budget, nothing of the last one is left before the next begins."""
-        plan = hands.planned.get(image.camera) or next(iter(hands.planned.values()), None)
-        if plan is not None and 2 * plan.total > self.around.budget_bytes:
-            wait(hands.pending)
-        hands.pending[:] = [job for job in hands.pending if not job.done()]
-
-    def _take_turn(self, image: ImageKey, hands: _Hands) -> None:
-        """Keep the machine's turn for large frames until nothing of this one is left, if it is one."""
-        plan, path = hands.planned[image.camera], self.around.turns
-        if path is None or plan.total <= self.around.budget_bytes or image.camera in hands.turned:
-            return
-        turns = hands.turns
-        if self.tree.radius:  # its window stays in memory from frame to frame, and so does the turn
-            turns = hands.turned.setdefault(image.camera, ExitStack())
-        turns.enter_context(turn(path, lambda: self.listener.waits(image, plan.total)))
-        turns.callback(wait, hands.pending)
-
-    def _chain(self, image: ImageKey, hands: _Hands) -> Chain:
+    def _chain(self, image: ImageKey, hands: Hands) -> Chain:
         """The camera's chain, banded as its first frame asks for."""
         if image.camera not in hands.chains:
             hands.chains[image.camera] = Chain(
@@ -221,7 +190,7 @@ class Task:
         chain.band_rows = plan.band_rows if around.band_rows is None else around.band_rows
         return chain
 
-    def _prefetch(self, image: ImageKey, chain: Chain, hands: _Hands) -> None:
+    def _prefetch(self, image: ImageKey, chain: Chain, hands: Hands, later: list[ImageKey]) -> None:
         """Have the source of the next image fetched meanwhile, where the budget has room for it."""
         plan = hands.planned[image.camera]
         source = chain.source(image.frame)
@@ -229,9 +198,9 @@ class Task:
         if plan.total + source.stored_bytes > self.around.budget_bytes:
             return
         radius = self.tree.radius
-        for later in hands.later[:1]:
-            ahead = later.frame if later.camera != image.camera else later.frame + radius
-            info = self.around.pins.get(self.source_url(ahead, later.camera))
+        for one in later:
+            ahead = one.frame if one.camera != image.camera else one.frame + radius
+            info = self.around.pins.get(self.source_url(ahead, one.camera))
             if info is not None:
                 hands.fetcher.begin(info)
 
@@ -292,24 +261,3 @@ class Task:
             self.failures.setdefault(image, error)
         if is_first:
             self.listener.failed(image, error)
-
-
-def _release(turned: dict[str, ExitStack]) -> None:
-    for stack in turned.values():
-        stack.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Hands:
-    """What one run works with."""
-
-    fetcher: Fetcher
-    pool: ThreadPoolExecutor
-    chains: dict[str, Chain]
-    planned: dict[str, Estimate]
-    later: list[ImageKey]
-    pending: list[Future[None]]
-    turns: ExitStack
-    """Left when the image is."""
-    turned: dict[str, ExitStack]
-    """Turns that are kept until a camera's chain is closed: those of temporal operations."""
