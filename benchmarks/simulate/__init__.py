@@ -37,7 +37,7 @@ def measure(*, quick: bool) -> dict[str, Any]:
     from rich.progress import Progress
 
     from benchmarks.simulate.choices import MB_PER_SECOND, NODES, choices, rapid_cache_pays_from
-    from benchmarks.simulate.cloud import FRAMES_PER_NODE, SHOTS, cloud
+    from benchmarks.simulate.cloud import FRAMES_PER_NODE, SHOTS, assumptions, cloud
     from benchmarks.simulate.figures import COMPARED, growth, headline, sensitivity
     from jit_render.cost import prices
 
@@ -46,7 +46,8 @@ def measure(*, quick: bool) -> dict[str, Any]:
     counts = QUICK_COUNTS if quick else COUNTS
     nodes = NODES[:-1] if quick else NODES
     clouds = [cloud(shot) for shot in SHOTS]
-    steps = len(clouds) * (len(counts) * len(COMPARED) + 3 + 9) + len(MB_PER_SECOND) * len(nodes)
+    steps = len(clouds) * (len(counts) * len(COMPARED) + len(seeds)) + len(MB_PER_SECOND) * len(nodes)
+    steps += sum(len(assumptions(one)) for one in clouds)
     shots = {}
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("simulating", total=steps)

@@ -109,6 +109,14 @@ _HALF_TO_TWICE = (
     ("bandwidth of a filer server", "B/s", "", "filer_bandwidth", "assumed for 4 TiB of pd-ssd"),
     ("boot of a node", "s", "node", "boot_seconds", "assumed"),
     ("start of the renderer", "s", "node", "start_seconds", "assumed"),
+    ("written by a frame", "B", "load", "output_bytes", "assumed"),
+    ("read by every frame, once a node", "B", "load", "shared_bytes", "assumed"),
+    ("objects read by a frame", "", "load", "frame_objects", "assumed"),
+    ("spread of computing", "", "load", "spread", "assumed"),
+    ("node's line to a filer", "B/s", "node", "filer_bandwidth", "16 Gbit/s of n2d-standard-8"),
+    ("frames of a task", "", "node", "chunk", "assumed"),
+    ("frames fetched ahead", "", "node", "lookahead", "the default of cache.lookahead"),
+    ("until a lost node is replaced", "s", "spot", "replace_seconds", "assumed"),
 )
 
 
