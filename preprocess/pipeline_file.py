@@ -74,7 +74,8 @@ def _yaml(text: str, name: str) -> tuple[Any, Mapping[Place, int]]:
 def _told(error: ValidationError, name: str, lines: Mapping[Place, int]) -> str:
     """The first thing that is wrong, and how many more there are."""
     errors = error.errors()
-    first = errors[0]
+    # A misspelt key is also a missing one; what stands in the file is what its writer looks for.
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
     where = _place(first["loc"])
     message = first["msg"].removeprefix("Value error, ").rstrip(".")
     if first["type"] == "extra_forbidden":
@@ -90,7 +91,8 @@ def _told(error: ValidationError, name: str, lines: Mapping[Place, int]) -> str:
     while place and place not in lines:  # what is missing has no line; what it is missing in has
         place = place[:-1]
     file = f"{name}, line {lines[place]}" if place else name
-    return f"{file}: {where}: {message}.{more}" if where else f"{file}: {message}.{more}"
+    end = "" if message.endswith("?") else "."
+    return f"{file}: {where}: {message}{end}{more}" if where else f"{file}: {message}{end}{more}"
 
 
 def _place(parts: Iterable[str | int]) -> str:

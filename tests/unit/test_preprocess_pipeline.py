@@ -216,3 +216,26 @@ def test_an_explanation_fits_eighty_columns(shoot: Shoot) -> None:
     assert any("one such frame at a time" in line for line in small)
     with pytest.raises(UsageError, match="1920x1080"):
         Frame.parse("wide", "")
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "said"),
+    [
+        (
+            'name = "calibrate"',
+            'nam = "calibrate"',
+            "grade.toml: stages[0].nam: there is no such key; did you mean 'name'? (and",
+        ),
+        (
+            'kind = "black_level"',
+            'kind = "black_levle"',
+            "there is no operation 'black_levle'; did you mean 'black_level'?",
+        ),
+    ],
+)
+def test_a_misspelt_word_is_answered_by_the_right_one(was: str, becomes: str, said: str) -> None:
+    assert was in GOOD
+    with pytest.raises(ConfigError) as raised:
+        parse_pipeline(GOOD.replace(was, becomes, 1).encode(), "grade.toml")
+    assert said in str(raised.value)
+    assert "?." not in str(raised.value)
