@@ -79,7 +79,7 @@ def _time(result: Result) -> str:
 def _table(result: Result) -> str:
     """Two tables: nine columns are too many for a phone. Wait and CPU are all hosts', the disk is one host's."""
     heads = ("system", "hosts", "frames/h", "wait s", "CPU s")
-    moved = ("system", "hosts", "wall s", "filer MB", "store MB", "disk MB")
+    moved = ("system", "hosts", "wall s", "filer", "store", "disk")
     sizes = [
         (
             run.system,
@@ -100,7 +100,7 @@ def _table(result: Result) -> str:
         for run in result.runs
     ]
     words = (
-        "<p>Wall time with programs' starting; bytes over the links, both ways; the most that one host's disk held.</p>"
+        "<p>Wall time with programs' starting; MB over the links, both ways; the most MB that one host's disk held.</p>"
     )
     return grid(heads, rows, numbers=(1, 2, 3, 4)) + words + grid(moved, sizes, numbers=(1, 2, 3, 4, 5))
 
