@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gcp_deploy.access import Cloud, is_off, translated
+from gcp_deploy.naming import check_deployment
 from gcp_deploy.prices import user_prices
 from jit_render.cost import HOURS_PER_MONTH, Prices
 from jit_render.model.errors import CloudDenied, CloudNotFound, ConfigError
@@ -69,7 +70,8 @@ def batch_jobs(cloud: Cloud) -> list[Any]:
 
 
 def labelled(cloud: Cloud, kind: str) -> Iterator[Any]:
-    """All things of `kind` (a client's name) in any zone or region that carry our label."""
+    """All things of `kind` (a client's name) in any zone or region that carry our label. Raises also ConfigError."""
+    check_deployment(cloud.gcp)
     try:
         yield from _labelled(cloud, kind)
     except CloudDenied as error:
@@ -142,10 +144,11 @@ def _addresses(cloud: Cloud, prices: Prices | None) -> Iterator[Item]:
     rate = prices.rates.get("address_hour") if prices else None
     for each in labelled(cloud, "Addresses"):
         where = _last(each.region)
+        scope = f"--region={where}" if where else "--global"
         costs = each.address_type != "INTERNAL"
-        command = f"gcloud compute addresses delete {each.name} --region={where} --project={cloud.project}"
+        command = f"gcloud compute addresses delete {each.name} {scope} --project={cloud.project}"
         usd = 0.0 if not costs else None if rate is None else rate * HOURS_PER_MONTH
-        yield Item("address", each.name, where, each.address or "reserved", usd, command)
+        yield Item("address", each.name, where or "global", each.address or "reserved", usd, command)
 
 
 def _templates(cloud: Cloud) -> Iterator[Item]:

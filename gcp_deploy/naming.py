@@ -22,8 +22,7 @@ _NODE_NUKE = re.compile(r"^(?:/[^\x00-\x1f\x7f]+|[0-9]+(?:\.[0-9]+)?(?:v[0-9]+)?
 
 def check(gcp: GcpSettings) -> None:
     """Raises ConfigError for the first name that cannot be."""
-    _need(_PROJECT, gcp.project, "gcp.project", "6 to 30 of a-z, 0-9 and -, like studio-render-1")
-    _need(_NAME, gcp.name, "gcp.name", "at most 22 of a-z, 0-9 and -, first a letter")
+    check_deployment(gcp)
     _need(_REGION, gcp.region, "gcp.region", "like us-central1")
     for zone in gcp.zones:
         if re.fullmatch(rf"{re.escape(gcp.region)}-[a-z]", zone) is None:
@@ -44,6 +43,12 @@ def check(gcp: GcpSettings) -> None:
         _need(_NODE_NUKE, gcp.node_nuke, "gcp.node_nuke", "a path on the node or a version, like 15.1")
     for folder in gcp.node_gizmo_path:
         _need(_NODE_FOLDER, folder, "gcp.node_gizmo_path", "folders of the image, like /opt/nuke/gizmos")
+
+
+def check_deployment(gcp: GcpSettings) -> None:
+    """Raises ConfigError where project or name cannot be: the name goes into filters that decide what is deleted."""
+    _need(_PROJECT, gcp.project, "gcp.project", "6 to 30 of a-z, 0-9 and -, like studio-render-1")
+    _need(_NAME, gcp.name, "gcp.name", "at most 22 of a-z, 0-9 and -, first a letter")
 
 
 def check_bucket(name: str, where: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from gcp_deploy.access import Cloud, is_off
 from gcp_deploy.batch.service import BatchService
@@ -30,17 +31,25 @@ def endings(cloud: Cloud, *, buckets: bool = False) -> Iterator[Ending]:
         yield Ending("Batch job", job.name.rpartition("/")[2], partial(_cancel, cloud, job.name))
     for client, key, kind in (("Instances", "instance", "VM"), ("Disks", "disk", "disk")):
         for each in list(labelled(cloud, client)):
-            where = {"zone": each.zone.rpartition("/")[2]}
-            yield Ending(kind, each.name, partial(_delete, cloud, kind, client, {key: each.name, **where}))
+            yield Ending(kind, each.name, partial(_delete, cloud, kind, *_placed(client, key, each)))
     for client, key in (("Images", "image"), ("Snapshots", "snapshot")):
         for each in list(labelled(cloud, client)):
             yield Ending(key, each.name, partial(_delete, cloud, key, client, {key: each.name}))
     for each in list(labelled(cloud, "Addresses")):
-        where = {"address": each.name, "region": each.region.rpartition("/")[2]}
-        yield Ending("address", each.name, partial(_delete, cloud, "address", "Addresses", where))
+        yield Ending("address", each.name, partial(_delete, cloud, "address", *_placed("Addresses", "address", each)))
     for part in reversed(blueprint(cloud)):
         if part.kind != "API" and (part.kind != "bucket" or buckets):
             yield Ending(part.kind, part.name, partial(_remove, part))
+
+
+def _placed(client: str, key: str, thing: Any) -> tuple[str, dict[str, str]]:
+    """The client that deletes `thing` and where it lies: regional disks and global addresses have clients of theirs."""
+    for scope in ("zone", "region"):
+        link = str(getattr(thing, scope, ""))
+        if link:
+            of_region = scope == "region" and client == "Disks"
+            return f"Region{client}" if of_region else client, {key: thing.name, scope: link.rpartition("/")[2]}
+    return f"Global{client}", {key: thing.name}
 
 
 def _cancel(cloud: Cloud, name: str) -> bool:

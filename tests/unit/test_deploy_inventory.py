@@ -9,7 +9,7 @@ import pytest
 from deploy_kit import bring_all_up, cloud_for, take_down
 
 from gcp_deploy.inventory import kept, leftovers, unpriced
-from jit_render.model.errors import CloudDenied
+from jit_render.model.errors import CloudDenied, ConfigError
 from jit_render.testing.fake_cloud import FakeCloud
 
 ZONE = "zones/us-central1-b"
@@ -82,6 +82,26 @@ def test_down_ends_it_all_and_nothing_of_others(fake: FakeCloud) -> None:
     take_down(cloud)
     assert leftovers(cloud) == []
     assert {name.rpartition("-")[2] for _, _, name in fake.compute.things} == {"another"}
+
+
+def test_disks_of_a_region_and_global_addresses_end_too(fake: FakeCloud) -> None:
+    fake.compute.put("disks", "regions/us-central1", "mirror", labels=MINE, sizeGb="10", type="x/diskTypes/pd-ssd")
+    fake.compute.put("addresses", "global", "anycast", labels=MINE, addressType="EXTERNAL", address="203.0.113.8")
+    commands = {item.name: item.command for item in leftovers(cloud_for(fake))}
+    assert "disks delete mirror --region=us-central1 " in commands["mirror"]
+    assert "addresses delete anycast --global " in commands["anycast"]
+    take_down(cloud_for(fake))
+    assert fake.compute.things == {}
+
+
+def test_a_name_that_would_widen_the_filter_of_what_is_deleted_is_refused_first(fake: FakeCloud) -> None:
+    litter(fake, {"jit-render": "another"})
+    there = dict(fake.compute.things)
+    cloud = cloud_for(fake, name="x OR labels.jit-render=another")
+    for act in (leftovers, take_down):
+        with pytest.raises(ConfigError, match=r"gcp\.name"):
+            act(cloud)
+    assert fake.compute.things == there
 
 
 def test_things_in_a_region_without_prices_are_listed_all_the_same() -> None:
