@@ -154,6 +154,14 @@ def test_kills_leave_no_partial_output_and_make_nothing_twice(site: Site) -> Non
     assert json.loads(status.stdout)["state"] == "done"
 
 
+def test_a_missing_camera_is_answered_by_a_way_out_that_there_is(site: Site) -> None:
+    site.shoot(frames=1)
+    ran = site.run("--frames", "1", "--cameras", "A001,A009")
+    assert ran.returncode == 3
+    assert "A009.0001.exr" in ran.stderr
+    assert ran.stderr.rstrip().endswith("Bring them there, or leave them out by --frames and --cameras.")
+
+
 def test_a_damaged_source_is_named_by_the_job_and_the_others_are_made(site: Site) -> None:
     site.shoot(frames=3)
     victim = site.bucket / "show/raw/A002/A002.0002.exr"
