@@ -8,7 +8,7 @@ import typer
 
 from gcp_deploy.cli.opened import Yes, agreed, opened, working
 from jit_render.cli.options import Set
-from jit_render.model.errors import UsageError
+from jit_render.model.errors import CloudError, UsageError
 
 Buckets = Annotated[bool, typer.Option("--buckets", help="Delete our buckets and all that is in them, too.")]
 Confirm = Annotated[
@@ -33,18 +33,27 @@ def down(buckets: Buckets = False, confirm: Confirm = "", yes: Yes = False, over
         elif not yes and not agreed(f"End all of {name} in project {cloud.project} but its buckets?"):
             note("Nothing was changed.")
             raise typer.Exit(1)
-        ended = 0
+        ended, failed = 0, 0
         for ending in endings(cloud, buckets=buckets):
-            with working(f"{ending.kind} {ending.name}"):
-                was_there = ending.end()
+            try:
+                with working(f"{ending.kind} {ending.name}"):
+                    was_there = ending.end()
+            except CloudError as error:  # what comes after it costs too, and is ended all the same
+                failed += 1
+                note(f"not ended: {error}")
+                continue
             if was_there:
                 ended += 1
                 say(f"ended {ending.kind} {ending.name}")
         left = kept(cloud)
-    say(f"\n{ended} ended." if ended else "Nothing was there.")
+    say(f"\n{ended} ended." if ended or failed else "Nothing was there.")
     stays = [item for item in left if item.kind == "bucket"]
     if stays:
         say(f"Kept, at about {total(stays):.2f} USD a month: {', '.join(item.name for item in stays)}.")
+    if failed:
+        raise CloudError(
+            f"{failed} of {name} could not be ended, as said above; 'jit-deploy leftovers' lists what costs."
+        )
 
 
 def _confirm(name: str, confirm: str, *, yes: bool) -> None:

@@ -96,6 +96,20 @@ def test_up_and_down_ask_and_a_no_changes_nothing(shell: Shell, monkeypatch: pyt
     assert shell.fake.gcs.objects_model.buckets() == []
 
 
+def test_down_goes_on_past_what_it_may_not_end_and_says_so(shell: Shell) -> None:
+    shell("init", "--yes", "--project", "studio-one")
+    shell("up", "--yes")
+    shell.fake.denied.add("compute.firewalls.delete")
+    code, out, err = shell("down", "--yes")
+    assert code == 1
+    assert "not ended: firewall jit-render-no-ingress: " in err
+    assert "could not be ended" in err
+    assert "ended account jit-render-node@" in out
+    shell.fake.denied.clear()
+    assert shell("down", "--yes")[0] == 0
+    assert shell.fake.compute.things == {}
+
+
 def test_init_asks_for_everything_with_a_default_and_shows_what_machines_cost(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
