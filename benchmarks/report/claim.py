@@ -64,7 +64,7 @@ def _measured(found: Found) -> list[tuple[str, str, str]]:
 
 
 def percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
 
 
 def _spelt(value: dict[str, float]) -> str:

@@ -109,7 +109,7 @@ def _cell(cell: dict[str, Any]) -> str:
     usd = cell["usd_per_frame"]
     others = [value for system, value in usd.items() if system != "jit"]
     saving = 1 - usd["jit"] / min(others) if cell["best"] == "jit" else 1 - usd[cell["best"]] / usd["jit"]
-    return f"{cell['best']} {100 * saving:.0f} %"
+    return f"{cell['best']} {100 * saving:.0f}\N{NO-BREAK SPACE}%"
 
 
 def sensitivity(found: Found) -> Section:
@@ -124,10 +124,7 @@ def sensitivity(found: Found) -> Section:
         chart = Chart(f"{shot}: spread of the saving", Axis("assumption"), Axis("spread", "points"))
         spread = [(one["name"], 100 * abs(one["saving_at_high"] - one["saving_at_low"])) for one in of_shot]
         charts[f"sensitivity-{shot.replace(' ', '-')}"] = rows(chart, [(name, by, f"{by:.0f}") for name, by in spread])
-        body = [
-            (one["name"], f"{one['low']:g} to {one['high']:g} {one['unit']}", _from_to(one), one["source"])
-            for one in of_shot
-        ]
+        body = [(one["name"], _range(one), _from_to(one), one["source"]) for one in of_shot]
         tables += f"<h3>{escape(shot)}: saving {percent(of_shot[0]['saving'])}</h3>"
         tables += grid(("assumption", "from … to", "saving", "source"), body)
     words = (
@@ -139,3 +136,9 @@ def sensitivity(found: Found) -> Section:
 
 def _from_to(one: dict[str, Any]) -> str:
     return f"{percent(one['saving_at_low'])} to {percent(one['saving_at_high'])}"
+
+
+def _range(one: dict[str, Any]) -> str:
+    unit = str(one["unit"])
+    scale = 1e6 if unit.startswith("B") else 1
+    return f"{one['low'] / scale:g} to {one['high'] / scale:g} {'M' if scale > 1 else ''}{unit}".strip()

@@ -35,6 +35,7 @@ svg.chart .axis { stroke: #444; stroke-width: 1; }
 
 WIDTH = 400
 _LEFT, _RIGHT, _TOP, _BOTTOM, _PLOT = 62, 16, 30, 46, 190
+_FEW_BARS, _LINE = 12, 15
 _LEGEND = 20  # height of one line of the legend
 _LETTER = 8.0  # width of a letter at 13 px, generously
 _TICKS = 5
@@ -99,7 +100,7 @@ class _Frame:
 
 
 def bars(chart: Chart, given: Sequence[Bar]) -> str:
-    """Vertical bars, stacked where they have several parts; names that would overlap are left out."""
+    """Vertical bars, stacked where they have several parts; names that overlap go below, of many some go out."""
     names = list(dict.fromkeys(name for bar in given for name, _ in bar.parts))
     colours = _colours(chart, names)
     top = max((sum(_plain(value) for _, value in bar.parts) for bar in given), default=0.0)
@@ -116,8 +117,11 @@ def bars(chart: Chart, given: Sequence[Bar]) -> str:
                 place = f'x="{at:.2f}" y="{high:.2f}" width="{step * 0.84:.2f}" height="{low - high:.2f}"'
                 told = f"{bar.name}: {name} {_shown(value)} {chart.y.unit}".strip()
                 marks.append(f'<rect {place} fill="{colours[name]}"{edge}><title>{escape(told)}</title></rect>')
-    marks += _names([(_LEFT + (number + 0.5) * step, bar.name) for number, bar in enumerate(given)], frame)
-    return _svg(chart, frame, marks, empty=not given)
+    named = [(_LEFT + (number + 0.5) * step, bar.name) for number, bar in enumerate(given)]
+    words = _names(named, frame)
+    left_out = [one for one, word in zip(named, words, strict=True) if not word] if len(given) <= _FEW_BARS else []
+    lower = _names(left_out, frame, down=_LINE)
+    return _svg(chart, frame, [*marks, *words, *lower], empty=not given, deeper=_LINE if left_out else 0)
 
 
 def rows(chart: Chart, given: Sequence[tuple[str, float, str]]) -> str:
@@ -235,26 +239,30 @@ def _ticks(highest: float) -> list[float]:
     return [number * step for number in range(math.ceil(highest / step - 1e-9) + 1)]
 
 
-def _names(given: Sequence[tuple[float, str]], frame: _Frame) -> list[str]:
-    """Words under the x axis, as many as have room."""
+def _names(given: Sequence[tuple[float, str]], frame: _Frame, *, down: float = 0) -> list[str]:
+    """Words under the x axis, as many as have room; nothing for each that has none."""
     marks, free = [], -math.inf
     for at, name in given:
         shown = name if len(name) <= 16 else name[:15] + "…"
         half = len(shown) * _LETTER / 2
         if at - half < free:
+            marks.append("")
             continue
         anchor, x = ("end", WIDTH - 2.0) if at + half > WIDTH else ("middle", at)
         begin = x - 2 * half if anchor == "end" else at - half
         if begin < free:
+            marks.append("")
             continue
         free = begin + 2 * half + _LETTER
-        marks.append(f'<text x="{x:.2f}" y="{frame.foot + 17:.2f}" text-anchor="{anchor}">{escape(shown)}</text>')
+        marks.append(
+            f'<text x="{x:.2f}" y="{frame.foot + 17 + down:.2f}" text-anchor="{anchor}">{escape(shown)}</text>'
+        )
     return marks
 
 
-def _svg(chart: Chart, frame: _Frame, marks: list[str], *, empty: bool) -> str:
-    height = frame.foot + _BOTTOM
-    foot = f"{frame.foot:.2f}"
+def _svg(chart: Chart, frame: _Frame, marks: list[str], *, empty: bool, deeper: float = 0) -> str:
+    height = frame.foot + _BOTTOM + deeper
+    foot, lowest = f"{frame.foot:.2f}", f"{frame.foot + 37 + deeper:.2f}"
     said = f'<text x="{WIDTH / 2}" y="{frame.head + _PLOT / 2}" text-anchor="middle">nothing to show yet</text>'
     return "".join(
         [
@@ -264,7 +272,7 @@ def _svg(chart: Chart, frame: _Frame, marks: list[str], *, empty: bool) -> str:
             said if empty else "",
             f'<line class="axis" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{foot}" y2="{foot}"/>',
             f'<text x="4" y="{frame.head - 11:.2f}">{escape(chart.y.label)}</text>',
-            f'<text x="{WIDTH - _RIGHT}" y="{frame.foot + 37:.2f}" text-anchor="end">{escape(chart.x.label)}</text>',
+            f'<text x="{WIDTH - _RIGHT}" y="{lowest}" text-anchor="end">{escape(chart.x.label)}</text>',
             "</svg>",
         ]
     )

@@ -91,11 +91,11 @@ def test_the_page_says_what_was_met_missed_and_not_run(results, tmp_path):
     assert "31 (30 to 32) %" in text
     assert "one filer to 31 nodes, the bucket to 4,000, where the VM quota ends the model&#x27;s search" in text
     assert "held against up to 4 real hosts" in text
-    assert "copy-all 25 %" in text
+    assert "copy-all 25\N{NO-BREAK SPACE}%" in text
     assert "1 of 2 targets were missed" in text
     assert "Not measured here. Run: python -m benchmarks farm." in text
     assert "not measured: python -m benchmarks resolve" in text
-    assert "gluster 50 %" in text
+    assert "gluster 50\N{NO-BREAK SPACE}%" in text
     assert "a quick run of 2026-11-21" in text
     assert "What the model was told" in text
     assert "1,200 MB/s" in text
