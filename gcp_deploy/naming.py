@@ -18,6 +18,8 @@ _LICENCE = re.compile(r"^[0-9]{1,5}@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$")
 _EMAIL = re.compile(r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+$")
 _NODE_FOLDER = re.compile(r"^/[^:\x00-\x1f\x7f]*$")  # they are handed on with : between
 _NODE_NUKE = re.compile(r"^(?:/[^\x00-\x1f\x7f]+|[0-9]+(?:\.[0-9]+)?(?:v[0-9]+)?)$")
+_LINK = re.compile(r"^[a-z][A-Za-z0-9/:._-]*$")  # a name, or projects/.../name
+_MEMBER = re.compile(r"^(?:user|group|serviceAccount|domain|principal|principalSet):[^\s\x00-\x1f\x7f]+$")
 
 
 def check(gcp: GcpSettings) -> None:
@@ -35,6 +37,15 @@ def check(gcp: GcpSettings) -> None:
     _need(_MACHINE, gcp.machine, "gcp.machine", "like n2d-standard-8")
     if gcp.licence:
         _need(_LICENCE, gcp.licence, "gcp.licence", "like 4101@licence.studio.example")
+    for key in ("network", "subnetwork", "image"):
+        if getattr(gcp, key):
+            _need(
+                _LINK, getattr(gcp, key), f"gcp.{key}", "a name, or a link like projects/studio/global/networks/render"
+            )
+    for member in gcp.submitters:  # allUsers, and a bare address, are none
+        _need(
+            _MEMBER, member, "gcp.submitters", "members like user:ann@studio.example or group:lighting@studio.example"
+        )
     if gcp.account:
         _need(_EMAIL, gcp.account, "gcp.account", "an e-mail address of a service account")
     if gcp.nuke and (not gcp.nuke.startswith("gs://") or not ObjectUrl.parse(gcp.nuke).key):

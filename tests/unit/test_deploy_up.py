@@ -220,6 +220,12 @@ def test_a_service_that_is_down_for_a_moment_is_asked_again(fake: FakeCloud) -> 
         ("machine", "n2d standard"),
         ("licence", "licence.studio.example"),
         ("account", "nobody"),
+        ("network", "render; rm -rf /"),
+        ("subnetwork", "$(id)"),
+        ("image", "family/x y"),
+        ("submitters", ["allUsers"]),
+        ("submitters", ["ann@studio.example"]),
+        ("node_gizmo_path", ["/a:/b"]),
         ("nuke", "/tmp/nuke.tgz"),
     ],
 )
