@@ -43,7 +43,7 @@ from jit_render.model.settings import StoreSettings
 from jit_render.store.anyfs_errors import mapped
 from jit_render.store.crc import BLOCK_BYTES, crc32c_of_bytes, crc32c_of_file
 from jit_render.store.port import ABSENT, Guarantees, Sink, Store
-from jit_render.store.retry import Passing, Retrier
+from jit_render.store.retry import Passing, Retrier, latest_of
 
 T = TypeVar("T")
 Entries = list[dict[str, Any]]
@@ -105,6 +105,9 @@ class AnyFsStore(Store):
                 yield _info(url, entry)
 
     def read(self, url: ObjectUrl, *, generation: str | None = None) -> tuple[bytes, ObjectInfo]:
+        return latest_of(lambda: self._read(url, generation), pinned=generation is not None)
+
+    def _read(self, url: ObjectUrl, generation: str | None) -> tuple[bytes, ObjectInfo]:
         info = self.stat(url, generation=generation)
         data = bytes(self._call("read", url, lambda: self._fs.cat_file(self._place(url))))
         self.stat(url, generation=info.id.generation)

@@ -41,7 +41,7 @@ from jit_render.store.gcs_objects import Draft, bucket_of, info_of_blob
 from jit_render.store.gcs_small import GcsSmallLane
 from jit_render.store.gcs_upload import Uploader
 from jit_render.store.port import Guarantees, Sink, SmallLane, Store
-from jit_render.store.retry import Passing, Retrier
+from jit_render.store.retry import Passing, Retrier, latest_of
 
 T = TypeVar("T")
 SMALL_BYTES = 8 * 1024 * 1024
@@ -90,6 +90,9 @@ class GcsStore(Store):
                 return
 
     def read(self, url: ObjectUrl, *, generation: str | None = None) -> tuple[bytes, ObjectInfo]:
+        return latest_of(lambda: self._read(url, generation), pinned=generation is not None)
+
+    def _read(self, url: ObjectUrl, generation: str | None) -> tuple[bytes, ObjectInfo]:
         info = self.stat(url, generation=generation)
 
         def whole() -> bytes:

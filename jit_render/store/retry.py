@@ -13,13 +13,27 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from jit_render.model.clock import Clock
-from jit_render.model.errors import ChecksumMismatch, JitRenderError
+from jit_render.model.errors import ChecksumMismatch, GenerationGone, JitRenderError
 
 T = TypeVar("T")
 FIRST_BOUND_SECONDS = 1.0
 LAST_BOUND_SECONDS = 32.0
 CORRUPT_TRIES = 3
 """Bytes that came wrong this often are wrong at their source; more traffic does not mend them."""
+OVERWRITTEN_TRIES = 5
+
+
+def latest_of(read: Callable[[], T], *, pinned: bool) -> T:
+    """What `read` finds, looked for again where a heartbeat, say, overwrote it between the look and the bytes.
+
+    Of a `pinned` generation there is no later one to read.
+    """
+    for _ in range(0 if pinned else OVERWRITTEN_TRIES - 1):
+        try:
+            return read()
+        except GenerationGone:
+            continue
+    return read()
 
 
 class Passing(Exception):

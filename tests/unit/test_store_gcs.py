@@ -31,7 +31,7 @@ from jit_render.model.errors import (
     PreconditionFailed,
     TransientStoreError,
 )
-from jit_render.model.identity import ObjectUrl
+from jit_render.model.identity import ObjectInfo, ObjectUrl
 from jit_render.model.settings import StoreSettings
 from jit_render.store import gcs_upload, open_store
 from jit_render.store.crc import crc32c_of_bytes
@@ -172,6 +172,25 @@ class TestReading:
         assert second.range == f"bytes={len(PATTERN) // 2}-{len(PATTERN) - 1}"
         assert first.generation == second.generation == info.id.generation
 
+    def test_a_record_overwritten_between_the_look_and_the_bytes_is_read_anew(
+        self, gcs: FakeGcs, store: GcsStore, monkeypatch: pytest.MonkeyPatch
+    ):
+        gcs.put("show", "attempts/0/1.json", b"one beat")
+        download = store.download
+        beats = [b"two beats", b"three beats"]
+
+        def overtaken(info: ObjectInfo, *rest: Any) -> None:
+            if beats:
+                gcs.put("show", "attempts/0/1.json", beats.pop(0))
+            download(info, *rest)
+
+        monkeypatch.setattr(store, "download", overtaken)
+        url = ObjectUrl.parse("gs://show/attempts/0/1.json")
+        pinned = store.stat(url).id.generation
+        assert store.read(url)[0] == b"three beats"
+        with pytest.raises(GenerationGone):
+            store.read(url, generation=pinned)
+
     def test_a_plate_overwritten_in_mid_download_is_gone(self, gcs: FakeGcs, store: GcsStore):
         gcs.put("show", URL.key, PATTERN)
         info = store.stat(URL)
@@ -232,7 +251,7 @@ class TestWhoAsks:
         gcs.faults.set([Fault(kind="get", status=401)])
         code = f"""
 import google.auth
-from jit_render.model.identity import ObjectUrl
+from jit_render.model.identity import ObjectInfo, ObjectUrl
 from jit_render.model.settings import StoreSettings
 from jit_render.store.gcs import GcsStore
 url = ObjectUrl.parse({str(URL)!r})
@@ -359,7 +378,7 @@ def test_an_answer_is_read_whatever_it_is():
 def test_google_is_not_imported_before_a_bucket_is_used():
     code = """
 import sys
-from jit_render.model.identity import ObjectUrl
+from jit_render.model.identity import ObjectInfo, ObjectUrl
 from jit_render.model.settings import StoreSettings
 from jit_render.store import open_store
 store = open_store(StoreSettings())
