@@ -15,7 +15,7 @@ from typing import Any
 from gcp_deploy.access import Cloud, found
 from gcp_deploy.operations import change, insert
 from gcp_deploy.parts import Look, Verdict, differences
-from jit_render.model.errors import CloudNotFound
+from jit_render.model.errors import CloudConflict, CloudNotFound
 from jit_render.model.settings import GcpSettings
 
 _RANGE = str(ipaddress.ip_network("10.128.0.0/20"))  # 4,092 nodes: Batch has 4,000 at most
@@ -68,15 +68,22 @@ class ComputePart:
             insert(self._cloud, self._place, self._client, **resource, **self._where)
         if self._mend is not None and self.look().verdict is Verdict.DRIFTED:
             self._mend(resource)
+        if not self._is_ours(self.there() or self.wanted):
+            raise CloudConflict(f"{self._place} is there and was not made by us; choose another gcp.name.")
 
     def remove(self) -> bool:
-        if self.there() is None:
+        there = self.there()
+        if there is None or not self._is_ours(there):
             return False
         try:
             change(self._cloud, self._place, self._client, "delete", **{self._key: self.name}, **self._where)
         except CloudNotFound:
             return False  # an earlier run's operation got there first
         return True
+
+    def _is_ours(self, there: dict[str, Any]) -> bool:
+        """By what we write on it: a name alone may be somebody else's choice too."""
+        return bool(there.get("description") == self.wanted["description"])
 
     @property
     def _place(self) -> str:

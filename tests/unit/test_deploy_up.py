@@ -184,6 +184,16 @@ def test_a_bucket_and_a_network_of_the_studios_own_are_used_and_left_as_they_are
         assert fake.compute.names("networks") == ["studio-net"]
 
 
+def test_a_network_of_our_name_that_somebody_else_made_is_neither_used_nor_removed(fake: FakeCloud) -> None:
+    fake.services.enabled.add("compute.googleapis.com")
+    fake.compute.put("networks", "global", "jit-render", description="the whole studio", autoCreateSubnetworks=False)
+    cloud = cloud_for(fake)
+    with pytest.raises(CloudError, match=r"network jit-render .*not made by us; choose another gcp\.name"):
+        bring_all_up(cloud)
+    take_down(cloud)
+    assert fake.compute.names("networks") == ["jit-render"]
+
+
 def test_a_refusal_names_the_thing_and_stops(fake: FakeCloud) -> None:
     fake.denied.add("compute.networks.create")
     cloud = cloud_for(fake)
