@@ -55,7 +55,7 @@ def _measured(found: Found) -> list[tuple[str, str, str]]:
     ratios = found.get("farm", {}).get("ratios", {})
     return [
         (
-            f"frames an hour, measured, {name.rpartition('_')[2]} hosts, jit prefetched or warm to GlusterFS",
+            f"frames an hour, measured, hosts: {name.rpartition('_')[2]}; jit prefetched or warm to GlusterFS",
             "",
             f"{value:.2f} times",
         )
@@ -68,4 +68,5 @@ def percent(share: float) -> str:
 
 
 def _spelt(value: dict[str, float]) -> str:
-    return f"{100 * value['mean']:.0f} ({100 * value['low']:.0f} to {100 * value['high']:.0f}) %"
+    mean, low, high = (round(100 * value[end]) for end in ("mean", "low", "high"))  # whole: there is no minus nothing
+    return f"{mean} ({low} to {high}) %"

@@ -84,7 +84,7 @@ def _share(value: float) -> str:
 
 
 def _spelt(value: dict[str, float], digits: int = 0) -> str:
-    mean, low, high = (f"{100 * value[end]:.{digits}f}" for end in ("mean", "low", "high"))
+    mean, low, high = (f"{round(100 * value[end], digits) + 0.0:.{digits}f}" for end in ("mean", "low", "high"))
     return f"{mean} ({low} to {high}) %"
 
 
