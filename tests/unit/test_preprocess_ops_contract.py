@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from preprocess_operations_kit import LENS, TABLES, context_for, inputs_for, operation, run, run_in_tiles
+from preprocess_operations_kit import LENS, TABLES, context_for, inputs_for, operation, picture, run, run_in_tiles
 
 from preprocess.image import Image, Window
 from preprocess.operations import kinds
-from preprocess.operations.port import Context
+from preprocess.operations.port import Context, OperationFailed
 from preprocess.operations.streaming import Plane, Rows, StreamingOperation
 
 pytest.importorskip("OpenImageIO")
@@ -62,6 +62,20 @@ def test_the_smallest_pictures_go_through_every_operation(size):
         result = run(made, images, context_for(made, images[0]))
         assert result.pixels.shape == result.shape, made.kind
         assert np.isfinite(result.pixels).all(), made.kind
+
+
+@pytest.mark.parametrize("table", TABLES, ids=named)
+def test_one_channel_goes_through_or_is_refused_by_the_operation_s_name(table):
+    made = operation(table)
+    images = {offset: picture(count=1, seed=40 + offset) for offset in inputs_for(made)}
+    needs_colour = {"ocio", "colour_matrix", "chroma_key", "channels"}
+    if made.kind in needs_colour:
+        with pytest.raises(OperationFailed, match=f"frame 1001, camera A001: {made.kind}: no channel"):
+            run(made, images, context_for(made, images[0]))
+    else:
+        result = run(made, images, context_for(made, images[0]))
+        assert result.channels == made.output_channels(("Y",))
+        assert np.isfinite(result.pixels).all()
 
 
 def test_half_floats_come_in_as_the_same_values_in_single_precision():
