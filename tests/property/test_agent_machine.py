@@ -101,6 +101,7 @@ class AgentMachine(RuleBasedStateMachine):
         self.open_frames.clear()
         self.write_leases.clear()
         self.absent_until.clear()
+        self.node.cache._trim_if_over()
         await self.node.cache._reconcile()
 
     async def session(self, client):
@@ -377,4 +378,21 @@ def test_nobody_is_led_into_the_spool_while_it_lets_go_of_a_file():
     may_go.set()
     machine.drain()
     assert Path(reply["answer"]["path"]).read_bytes() in machine.published["job-1", 1]
+    machine.teardown()
+
+
+def test_what_stood_outside_the_limit_counts_after_a_crash():
+    machine, reader, writer = AgentMachine(), ("job-1", 1), ("job-1", 2)
+    machine.begin()
+    for name, size in (("a.exr", 1500), ("b/a.exr", 450)):
+        machine.overwrite(name=name, size=size)
+        machine.resolve(client=reader, name=name, in_frame=False)
+    machine.begin_frame(client=writer, frame=1)
+    machine.publish(client=writer, size=450)
+    machine.drain()
+    assert machine.node.cache._space.surplus
+    machine.flush()
+    machine.restart(clean=False)
+    machine.the_cache_is_consistent()
+    assert machine.node.cache._space.charged() <= LIMIT
     machine.teardown()
