@@ -42,7 +42,7 @@ def explanation(pipeline: Pipeline, frame: Frame, budget: int = 0) -> dict[str, 
     tree = Tree.of(pipeline)
     channels = frame.channels or (("Y",) if _is_mosaic(tree) else ("R", "G", "B"))
     window = Window(0, 0, frame.width, frame.height)
-    layout = Layout(window, window, channels, gives_rows=True, metadata={}, pixel_aspect=1.0)
+    layout = Layout(window, window, channels, metadata={}, pixel_aspect=1.0)
     stored = frame.width * frame.height * len(channels) * _STORED_BYTES
     plans = [
         estimate(tree, layout, stored, budget=budget or DEFAULT_BUDGET, camera=camera)

@@ -1,8 +1,8 @@
 """From an object to pixels: fetched into memory, checked on the way, decoded whole or in bands of rows.
 
 The object comes whole into a file without a disk (`memory_file.py`), its crc32c is compared as the bytes pass, and
-the decoder reads from there. A file that stores scanlines gives any rows for the price of those rows, so that a frame
-of a hundred megapixels never has to be in memory as floats. What cannot give rows (tiles) is decoded whole.
+the decoder reads from there. A file gives any rows for the price of those rows, or of the rows of tiles they lie in, so
+that a frame of a hundred megapixels never has to be in memory as floats.
 
 A file that is cut short or no picture at all is refused by name, with the frame it was for: `SourceInvalid`.
 """
@@ -79,7 +79,6 @@ class Layout:
     data_window: Window
     display_window: Window
     channels: tuple[str, ...]
-    gives_rows: bool
     metadata: dict[str, Any]
     pixel_aspect: float
 
@@ -96,6 +95,7 @@ class SourceFile:
             self._input = _opened(file, name)
             spec = self._input.spec()
             self._places = self._chosen(spec, channels)
+            self._tile_rows = spec.tile_height if spec.tile_width else 0
             self.layout = _layout(spec, [spec.channelnames[place] for place in self._places])
         except BaseException:
             self.close()
@@ -110,11 +110,10 @@ class SourceFile:
         """The rows of the data window from `top` up to `bottom`, as float32. Raises SourceInvalid."""
         window = self.layout.data_window
         first, last = min(self._places), max(self._places) + 1
-        whole = (top, bottom) == (window.y, window.bottom)
-        if whole or not self.layout.gives_rows:
+        if (top, bottom) == (window.y, window.bottom):
             pixels = self._input.read_image(0, 0, first, last, "float")
-            if pixels is not None and not whole:
-                pixels = pixels[top - window.y : bottom - window.y]
+        elif self._tile_rows:
+            pixels = self._rows_of_tiles(top, bottom, first, last)
         else:
             pixels = self._input.read_scanlines(top, bottom, 0, first, last, "float")
         if pixels is None:
@@ -130,6 +129,14 @@ class SourceFile:
             self.layout.metadata,
             self.layout.pixel_aspect,
         )
+
+    def _rows_of_tiles(self, top: int, bottom: int, first: int, last: int) -> Any:
+        """The rows out of all tiles that they touch; None where these cannot be read."""
+        window, high = self.layout.data_window, self._tile_rows
+        begin = top - (top - window.y) % high
+        end = min(bottom + (window.y - bottom) % high, window.bottom)
+        pixels = self._input.read_tiles(window.x, window.right, begin, end, 0, 1, first, last, "float")
+        return None if pixels is None else pixels[top - begin : bottom - begin]
 
     def whole(self) -> Image:
         window = self.layout.data_window
@@ -181,7 +188,6 @@ def _layout(spec: Any, names: list[str]) -> Layout:
         data_window=Window(spec.x, spec.y, spec.width, spec.height),
         display_window=Window(spec.full_x, spec.full_y, spec.full_width, spec.full_height),
         channels=plain_names(names),
-        gives_rows=spec.tile_width == 0,
         metadata=dict(_told(spec)),
         pixel_aspect=float(spec.get_float_attribute("PixelAspectRatio", 1.0)),
     )

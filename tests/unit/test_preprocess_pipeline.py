@@ -189,7 +189,7 @@ def test_a_recipe_is_of_the_steps_on_the_way_only(shoot: Shoot) -> None:
 def test_a_frame_of_a_hundred_megapixels_is_worked_on_in_bands(shoot: Shoot) -> None:
     tree = Tree.of(shoot.pipeline((Doubled(), Column()), (Doubled(),)))
     window = Window(0, 0, 11648, 8736)
-    layout = Layout(window, window, ("R", "G", "B"), gives_rows=True, metadata={}, pixel_aspect=1.0)
+    layout = Layout(window, window, ("R", "G", "B"), metadata={}, pixel_aspect=1.0)
     plan = estimate(tree, layout, 11648 * 8736 * 6, budget=1536 * 1024**2)
     assert 64 <= plan.band_rows < 1000
     assert plan.total < 2_000_000_000
@@ -197,7 +197,7 @@ def test_a_frame_of_a_hundred_megapixels_is_worked_on_in_bands(shoot: Shoot) -> 
 
 def test_a_side_input_counts_as_a_picture(shoot: Shoot) -> None:
     window = Window(0, 0, 1000, 500)
-    layout = Layout(window, window, ("R", "G", "B"), gives_rows=True, metadata={}, pixel_aspect=1.0)
+    layout = Layout(window, window, ("R", "G", "B"), metadata={}, pixel_aspect=1.0)
     flat = operation_from({"kind": "flat_field", "flat": "file:///flat.exr"})
     level = operation_from({"kind": "linearise", "curve": "srgb"})
     with_side, without = (

@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import OpenImageIO as oiio  # noqa: N813 - as its own documentation calls it
 import pytest
 from preprocess_kit import Around, Column, Doubled, Halved, Shoot
 
 from jit_render.model.errors import MissingInput
 from preprocess.gather import gather
 from preprocess.listener import ImageKey
+from preprocess.memory_file import MemoryFile
 from preprocess.names import locate
 from preprocess.operations.crop import Crop
 from preprocess.operations.homography import Homography
@@ -19,6 +21,7 @@ from preprocess.operations.proxy import Proxy
 from preprocess.operations.resize import Resize
 from preprocess.operations.undistort import Lens, Undistort
 from preprocess.pipeline import SOURCE
+from preprocess.source import SourceFile
 
 
 @pytest.fixture
@@ -175,3 +178,24 @@ def test_the_findings_of_all_frames_become_one_table(shoot: Shoot) -> None:
     assert table["records.halved.mean"][-1] == mean
     document = json.loads((shoot.root / "out/data/A002.1004.json").read_text())
     assert document["source"].endswith("raw/A002/A002.1004.exr")
+
+
+@pytest.mark.parametrize("extension", ["exr", "tif"])
+def test_rows_of_a_tiled_picture_are_those_of_the_whole(tmp_path: Path, extension: str) -> None:
+    path = tmp_path / f"a.{extension}"
+    spec = oiio.ImageSpec(50, 37, 3, "float")
+    spec.tile_width = spec.tile_height = 16
+    spec.x, spec.y = (5, -3) if extension == "exr" else (0, 0)
+    pixels = np.random.default_rng(1).random((37, 50, 3), np.float32)
+    output = oiio.ImageOutput.create(str(path))
+    assert output.open(str(path), spec), output.geterror()
+    assert output.write_image(pixels)
+    assert output.close()
+    file = MemoryFile(path.name)
+    file.append(memoryview(path.read_bytes()))
+
+    with SourceFile(file, path.name) as source:
+        window = source.layout.data_window
+        for top, bottom in ((0, 37), (0, 1), (15, 17), (16, 32), (1, 36), (33, 37)):
+            rows = source.rows(window.y + top, window.y + bottom)
+            assert np.array_equal(rows.pixels, pixels[top:bottom])
