@@ -15,6 +15,7 @@ from jit_render.model.errors import ConfigError
 from preprocess.image import Image
 from preprocess.operations import kinds, operation_from, schema
 from preprocess.operations.port import AssetUse, Context, Operation
+from preprocess.operations.streaming import StreamingOperation
 
 
 @pytest.mark.parametrize(
@@ -53,11 +54,15 @@ def test_the_schema_has_a_variant_for_each_kind():
 
 def test_the_documentation_lists_each_operation_and_how_it_works():
     text = (Path(__file__).parents[2] / "docs/PREPROCESS.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| `(\w+)` \| .* \| (yes|no|with `reach`) \|$", text, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `(\w+)` \| .* \| (yes|no|asks for its rows.*) \|$", text, re.MULTILINE))
     assert set(rows) == set(registry.BUILT_IN)
     for kind, said in rows.items():
-        declared = registry.operation_class(kind).tileable
-        assert said == ("with `reach`" if isinstance(declared, property) else "yes" if declared else "no"), kind
+        operation = registry.operation_class(kind)
+        if issubclass(operation, StreamingOperation):
+            either = isinstance(operation.tileable, property)
+            assert said == ("asks for its rows; yes with `reach`" if either else "asks for its rows"), kind
+        else:
+            assert said == ("yes" if operation.tileable else "no"), kind
 
 
 class Glow(Operation):
