@@ -112,7 +112,7 @@ class Reader:
             _check(doing, info, response, stop - at)
             while at < stop:
                 pace = self._pace()
-                wanted = lane.buffer[: min(stop - at, BLOCK_BYTES)]
+                wanted = lane.buffer[: stop - at]
                 count = _fill(doing, pace, response, wanted)
                 if count:
                     yield wanted[:count]
