@@ -30,8 +30,8 @@ from jit_render.model.settings import Settings
 from jit_render.store import open_store
 
 SECONDS_PER_FRAME = 0.4
-DAY_SECONDS = 3.0
-"""What stands for a day: so short that 15 % a day takes nodes of a job of a quarter of a minute more than once."""
+DAY_SECONDS = 1.0
+"""What stands for a day: so short that 15 % a day takes several nodes of a job of ten seconds."""
 _POLL_SECONDS = 0.05
 _SLOW = "JIT_RENDER_STANDIN_SECONDS_PER_FRAME"
 
