@@ -11,16 +11,26 @@ _ALL = (
     *("fetch", "resolve", "restart", "upload", "warm", "prefetch", "plan", "plan-bucket", "ingest", "preprocess"),
     *("farm", "simulate", "preempt"),
 )
-
-
+_MB = 10**6
 _ELSEWHERE: dict[tuple[str, str], tuple[str, str | float]] = {
     ("upload", "rate"): ("ratios/rate_to_curl", "targets/rate_to_curl"),
     ("upload", "reply"): ("raw/reply_ms/median", "targets/reply_ms"),
-    ("upload", "reply_p99"): ("raw/reply_ms/p99", "targets/reply_p99_ms"),
-    ("restart", "answer"): ("ratios/answer_to_target", 1.0),
-    ("restart", "memory"): ("ratios/memory_to_target", 1.0),
+    ("upload", "reply_p99"): ("raw/reply_ms/p99", "targets/reply_ms"),
+    ("restart", "answer"): ("raw/answer_seconds", "targets/answer_seconds"),
+    ("restart", "memory"): ("raw/memory_bytes", "targets/memory_bytes"),
+    ("resolve", "held"): ("raw/held_us/*/median", "targets/held_us"),
+    ("resolve", "held_p99"): ("raw/held_us/*/p99", "targets/held_p99_us"),
+    ("resolve", "socket"): ("raw/socket_us/*/median", "targets/socket_us"),
+    ("resolve", "clients"): ("ratios/clients_16_to_1", "targets/clients_16_to_1"),
+    ("plan", "seconds"): ("raw/*/plan_seconds", "targets/plan_seconds"),
+    ("plan", "parse"): ("large_parse/seconds", "targets/parse_seconds"),
+    ("plan", "memory"): ("raw/*/peak_bytes", "targets/peak_bytes"),
+    ("preprocess", "large_peak_bytes"): ("large/peak_bytes", "targets/large_peak_bytes"),
 }
-"""What was measured and what was wanted, where a target has another name than its figure; a number is the want."""
+"""What was measured and what was wanted, where a target has another name than its figure; a number is the want.
+
+``*`` is the last of what there is: the largest size that was measured.
+"""
 
 
 def held(found: Found) -> Section:
@@ -45,8 +55,8 @@ def rows(name: str, result: dict[str, Any] | None) -> list[tuple[str, str, str, 
         (
             name,
             key.replace("_", " "),
-            _shown(_value(name, result, key)),
-            _shown(_wanted(name, result, key)),
+            _shown(key, _value(name, result, key)),
+            _shown(key, _wanted(name, result, key)),
             "met" if is_met else "missed",
         )
         for key, is_met in met.items()
@@ -73,11 +83,17 @@ def _wanted(name: str, result: dict[str, Any], key: str) -> Any:
 def _at(result: dict[str, Any], path: str) -> Any:
     value: Any = result
     for part in path.split("/"):
-        value = value.get(part) if isinstance(value, dict) else None
+        inner = value if isinstance(value, dict) else {}
+        value = next(reversed(inner.values()), None) if part == "*" else inner.get(part)
     return value
 
 
-def _shown(value: Any) -> str:
+def _shown(key: str, value: Any) -> str:
+    """With its unit where the target's name tells one."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:,.3g}" if isinstance(value, (int, float)) else ""
+    if not isinstance(value, (int, float)):
+        return ""
+    if key.endswith(("bytes", "memory")) and value > _MB:
+        return f"{value / _MB:,.0f} MB"
+    return f"{value:,.3g}"
