@@ -79,7 +79,9 @@ def submission_of(settings: Settings, pipeline: Pipeline, data: bytes, request: 
     digest = _fingerprint(spec, pipeline, staged=request.wishes.staged)
     named = spec.model_copy(update={"fingerprint": digest, "id": job_id(spec.shot, digest)})
     plan = plan_of(pipeline, frames, request.cameras)
-    return Submission(named, data, state_of(settings), request.wishes.force, plan)
+    # Scripts have a switch for what is missing; a pipeline makes no picture of nothing.
+    instead = "leave them out by --frames and --cameras"
+    return Submission(named, data, state_of(settings), request.wishes.force, plan, without_inputs=instead)
 
 
 def cameras_of(pipeline: Pipeline, asked: str) -> tuple[str, ...]:

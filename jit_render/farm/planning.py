@@ -104,8 +104,8 @@ class Inputs:
         frames = {frame: tuple(positions) for frame, positions in self.frames.items()}
         return Manifest(self.objects, frames, nodes)
 
-    def check(self) -> None:
-        """Raises MissingInput naming every input without which a frame would fail."""
+    def check(self, way_out: str) -> None:
+        """Raises MissingInput naming every input without which a frame would fail, and `way_out`: what else to do."""
         stopping = [one for one in self.missing if one.stops]
         if not stopping:
             return
@@ -116,7 +116,7 @@ class Inputs:
         more = f"; and {len(stopping) - MOST_NAMED} more (--plan lists all)" if len(stopping) > MOST_NAMED else ""
         count = "1 input is" if len(stopping) == 1 else f"{len(stopping)} inputs are"
         raise MissingInput(
-            f"{count} not in the bucket: {named}{more}. Bring them there, or submit with --allow-missing."
+            f"{count} not in the bucket: {named}{more}. Bring them there, or {way_out}."
         )
 
 

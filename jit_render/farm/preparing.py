@@ -62,6 +62,8 @@ class Submission:
     plan: Plan
     notes: tuple[str, ...] = ()
     """What the person who submits should read."""
+    without_inputs: str = "submit with --allow-missing"
+    """What may be done instead of bringing inputs that are missing."""
 
 
 def prepare(

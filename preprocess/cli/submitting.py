@@ -13,15 +13,12 @@ from jit_render.farm.engines import open_engine
 from jit_render.farm.preparing import job_id
 from jit_render.farm.records import JobReader
 from jit_render.farm.submit import Submission
-from jit_render.model.errors import JobNotFound, MissingInput
+from jit_render.model.errors import JobNotFound
 from jit_render.model.job import JobPaths
 from preprocess.gather import gather
 from preprocess.names import locate
 from preprocess.pipeline import Pipeline
 from preprocess.submission import Request, submission_of
-
-_SCRIPTS_WAY_OUT = "or submit with --allow-missing."
-_WAY_OUT = "or leave them out by --frames and --cameras."
 
 
 def submit_pipeline(
@@ -40,10 +37,7 @@ def submit_pipeline(
     here = Here(given.settings.farm.workers, own_caches=False, chaos=0.0, seed=0, chaos_grace=0.0, scout=False)
     how = How(engine, here, sheet=None, plan_only=plan_only, may_upload=False, run=run, json=json)
     opened = open_engine(engine.engine, given.settings, given.store, given.clock)
-    try:
-        exit_code = submit_prepared(given, opened, submission, how)
-    except MissingInput as error:  # scripts have a switch for it; a pipeline makes no picture of nothing
-        raise MissingInput(str(error).replace(_SCRIPTS_WAY_OUT, _WAY_OUT)) from None
+    exit_code = submit_prepared(given, opened, submission, how)
     if exit_code == 0 and run and engine.is_local and not plan_only:
         _gather(given, pipeline, submission)
     return exit_code

@@ -93,7 +93,7 @@ def test_every_missing_input_is_named_at_once_with_node_knob_frame_and_object(gc
     inputs = look(store, plan_of(STEREO, STILL), spec())
     assert len(inputs.missing) == 5
     with pytest.raises(MissingInput) as caught:
-        inputs.check()
+        inputs.check("submit with --allow-missing")
     said = str(caught.value)
     assert said.startswith("5 inputs are not in the bucket: frame 1002: gs://show/bg/bg.left.1002.exr (ReadBg.file);")
     assert "frame 1001 and 3 more: gs://show/still.exr (ReadStill.file)" in said
@@ -104,7 +104,7 @@ def test_what_on_error_forgives_and_what_is_not_certain_does_not_stop(gcs: FakeG
     black = read("Fx", "/mnt/show/fx.%d.exr", straight(1001), on_error="black")
     widened = read("Maybe", "/mnt/show/maybe.exr", {1001: ONCE}, certain=False, why="Switch1.which")
     inputs = look(store, plan_of(black, widened), spec())
-    inputs.check()
+    inputs.check("submit with --allow-missing")
     assert [(one.node, one.stops) for one in inputs.missing] == [("Fx", False), ("Maybe", False)]
 
 
