@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.bucket_server import BUCKET
 from benchmarks.fetch_bare import BLOCK_BYTES, bare, write_alone
+from jit_render.store.buffers import page_aligned
 
 THREADS = 4
 READERS = 8
@@ -45,7 +46,7 @@ def _mounted(_url: str, folder: Path, names: list[str]) -> Callable[[], object]:
     """Read files below `folder` to their ends, several at once, as renders do."""
 
     def read(name: str) -> None:
-        block = bytearray(BLOCK_BYTES)
+        block = page_aligned(BLOCK_BYTES)
         with (folder / name).open("rb", buffering=0) as file:
             while file.readinto(block):
                 pass

@@ -97,7 +97,7 @@ def _weigh(studio: SmallShot) -> tuple[int, int]:
     store = open_store(settings.store)
     with contextlib.closing(store):
         inputs = look(store, submission.plan, submission.spec)
-    inputs.check()
+    inputs.check(submission.without_inputs)
     return inputs.size_bytes, inputs.bytes_of(plates.FIRST)
 
 

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from benchmarks import warm_render
 from benchmarks.node import SHOW, running_agent, submit
+from jit_render.store.buffers import page_aligned
 from nuke_callbacks.client import Client
 from nuke_callbacks.hooks import filter_over
 
@@ -89,7 +90,7 @@ def _compare(plain: list[str], asked: list[str], seen: Any, rounds: int) -> dict
 
 
 def _read(path: str) -> None:
-    block = bytearray(_BLOCK_BYTES)
+    block = page_aligned(_BLOCK_BYTES)
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path costs more than the link does
         while file.readinto(block):
             pass

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import google_crc32c
 
+from jit_render.store.buffers import page_aligned
+
 BLOCK_BYTES = 1 << 20
 _COPIED_BYTES = 1 << 18  # below that a copy costs less than the array's type
 
@@ -38,7 +40,7 @@ def crc32c_of_bytes(data: bytes) -> int:
 def crc32c_of_file(path: str | os.PathLike[str]) -> int:
     """The checksum of the whole file at `path`. Raises OSError."""
     crc = Crc32c()
-    block = memoryview(bytearray(_COPIED_BYTES))  # small enough for the processor's cache, and other threads get a turn
+    block = page_aligned(_COPIED_BYTES)  # small enough for the processor's cache, and other threads get a turn
     with Path(path).open("rb", buffering=0) as file:
         while count := file.readinto(block):
             crc.update(block[:count])

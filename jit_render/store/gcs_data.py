@@ -113,7 +113,7 @@ class Reader:
             while at < stop:
                 pace = self._pace()
                 wanted = lane.buffer[: stop - at]
-                count = _fill(doing, pace, response, wanted)
+                count = _fill(doing, pace, lane, response, wanted)
                 if count:
                     yield wanted[:count]
                 at += count
@@ -187,14 +187,12 @@ def _check(doing: Doing, info: ObjectInfo, response: HTTPResponse, wanted: int) 
         raise Passing(TransientStoreError(f"{doing}: {length} bytes were offered where {wanted} were asked for."))
 
 
-def _fill(doing: Doing, pace: Pace, response: HTTPResponse, view: memoryview) -> int:
+def _fill(doing: Doing, pace: Pace, lane: Lane, response: HTTPResponse, view: memoryview) -> int:
     """Fill `view`; fewer bytes at the end of the body, or where it only trickles."""
     filled = 0
     try:
         while filled < len(view):
-            # The response's own readinto would wait for a full view, however slowly it trickles in.
-            rest = view[filled:]
-            count = response.readinto(rest) if response.chunked else response.fp.readinto1(rest)
+            count = lane.receive(response, view[filled:])
             if not count:
                 break
             filled += count

@@ -33,6 +33,7 @@ from pathlib import Path
 from jit_render.model.errors import ChecksumMismatch, GenerationGone, ObjectNotFound, RangeInvalid
 from jit_render.model.identity import ObjectInfo, ObjectUrl
 from jit_render.store import local_attributes as attributes
+from jit_render.store.buffers import page_aligned
 from jit_render.store.crc import BLOCK_BYTES, crc32c_of_bytes
 from jit_render.store.local_errors import mapped
 from jit_render.store.local_list import walk
@@ -135,7 +136,7 @@ class LocalStore(Store):
 
 def _copy(info: ObjectInfo, fd: int, sink: Sink, start: int, stop: int) -> None:
     """Bytes ``start:stop`` to `sink`; each block is handed over only if the file was still the same after its read."""
-    buffer = memoryview(bytearray(min(BLOCK_BYTES, max(stop - start, 1))))
+    buffer = page_aligned(min(BLOCK_BYTES, max(stop - start, 1)))
     at = start
     while at < stop:
         try:
