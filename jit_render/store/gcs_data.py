@@ -189,18 +189,10 @@ def _check(doing: Doing, info: ObjectInfo, response: HTTPResponse, wanted: int) 
 
 def _fill(doing: Doing, pace: Pace, lane: Lane, response: HTTPResponse, view: memoryview) -> int:
     """Fill `view`; fewer bytes at the end of the body, or where it only trickles."""
-    filled = 0
     try:
-        while filled < len(view):
-            count = lane.receive(response, view[filled:])
-            if not count:
-                break
-            filled += count
-            if filled < len(view) and pace.trickles:
-                break
+        return lane.fill(response, view, pace)
     except (OSError, http.client.HTTPException) as error:
         raise from_socket(doing, error) from error
-    return filled
 
 
 def _check_generation(doing: Doing) -> None:

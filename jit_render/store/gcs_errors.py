@@ -10,7 +10,8 @@ import email.utils
 import http.client
 import json
 import re
-from collections.abc import Mapping
+import ssl
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from textwrap import shorten
@@ -106,8 +107,14 @@ def from_answer(doing: Doing, answer: Answer) -> Exception:
     return StoreError(f"{doing}: the storage answered {status} ({said}).")
 
 
-def from_socket(doing: Doing, error: Exception) -> Passing:
-    """A broken, silent or confused connection."""
+def from_socket(doing: Doing, error: Exception) -> Exception:
+    """A broken, silent or confused connection; or one to a server that nobody vouches for."""
+    distrust = next((cause for cause in _causes(error) if isinstance(cause, ssl.SSLCertVerificationError)), None)
+    if distrust is not None:
+        return ConfigError(
+            f"{doing}: the server's certificate is not trusted ({distrust.verify_message}); where a proxy signs for "
+            "the servers behind it, name the file of its authority in REQUESTS_CA_BUNDLE."
+        )
     what = "nothing came in time" if isinstance(error, TimeoutError) else _innermost(error)
     problem = f"{doing}: the connection failed ({what}); look at the network and at store.endpoint, and try again."
     return Passing(TransientStoreError(problem))
@@ -116,12 +123,18 @@ def from_socket(doing: Doing, error: Exception) -> Passing:
 def _innermost(error: BaseException) -> str:
     """What the operating system said, which libraries wrap in several layers of their own; else their own words."""
     said = str(error)
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in _causes(error):
         if isinstance(cause, OSError) and cause.strerror:
             said = cause.strerror
-        cause = cause.__cause__ or cause.__context__
     return shorten(said, _LONGEST, placeholder=" …") or type(error).__name__
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """`error`, and what led to it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def from_google(doing: Doing, error: Exception) -> Exception:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import base64
 import http.client
 import io
+import os
 import socket
 import ssl
 import struct
 import threading
 import urllib.request
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from http.client import HTTPResponse
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -56,28 +59,43 @@ class Lane:
         self.is_used = True
         self._is_past_head = False
 
-    def receive(self, response: HTTPResponse, view: memoryview) -> int:
-        """What comes next of an answer's body, at most all of `view`; 0 at its end. Raises OSError, HTTPException.
+    def fill(self, response: HTTPResponse, view: memoryview, pace: Pace) -> int:
+        """Fill `view` with what comes next of an answer's body; less at its end, or where it only trickles.
 
-        A plain connection fills all of `view` by one call to the system, or what comes within the time-out: a thread
-        that is woken once for a block, not once for each part, costs half of its time less.
+        Raises OSError, HTTPException. The response's own buffer is passed by: each of its turns costs more than what
+        it brings, a record of 16 KiB over TLS, and other threads want the interpreter meanwhile.
         """
-        plain = self.connection.sock
-        if response.chunked:
-            return response.readinto(view)
-        if plain is None or isinstance(plain, ssl.SSLSocket):
-            return response.fp.readinto1(view)
+        read = self._reading(response)
+        filled = 0
         if not self._is_past_head:
             # Of a view no longer than its own buffer the answer keeps nothing back that it has read behind the head.
+            filled = read(view[: io.DEFAULT_BUFFER_SIZE])
             self._is_past_head = True
-            return response.fp.readinto1(view[: io.DEFAULT_BUFFER_SIZE])
-        return _receive_all(plain, view)
+            read = self._reading(response)
+        while filled < len(view) and not pace.trickles:
+            count = read(view[filled:])
+            if not count:
+                break
+            filled += count
+        return filled
+
+    def _reading(self, response: HTTPResponse) -> Callable[[memoryview], int]:
+        """What gives the next of the body."""
+        connection = self.connection.sock
+        if response.chunked:
+            return response.readinto
+        if connection is None or not self._is_past_head:  # without one the answer is the connection's last, and has it
+            return response.fp.readinto1
+        if isinstance(connection, ssl.SSLSocket):
+            return connection.recv_into
+        return partial(_receive_all, connection)
 
     def close(self) -> None:
         self.connection.close()
 
 
 def _receive_all(plain: socket.socket, view: memoryview) -> int:
+    """Fill `view` by one call to the system, or with what comes within the time-out: woken once, not for each part."""
     seconds = plain.gettimeout()
     plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(seconds))
     plain.settimeout(None)  # a socket that does not wait would give what is there
@@ -121,7 +139,7 @@ class Lanes:
         self._idle: deque[Lane] = deque()
         self._lock = threading.Lock()
         self._closed = False
-        self.tls = ssl.create_default_context(cafile=requests.certs.where()) if endpoint.scheme == "https" else None
+        self.tls = ssl.create_default_context(cafile=_authorities()) if endpoint.scheme == "https" else None
 
     @property
     def is_direct(self) -> bool:
@@ -189,6 +207,12 @@ class Lanes:
         )
         tunnelled.set_tunnel(host, port or 443, _proxy_headers(proxy))
         return tunnelled
+
+
+def _authorities() -> str:
+    """Who may vouch for servers, as the official client is told: a studio's proxy may sign with its own name."""
+    named = (os.environ.get(name) for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
+    return next(filter(None, named), requests.certs.where())
 
 
 def _proxy(host: str) -> SplitResult | None:

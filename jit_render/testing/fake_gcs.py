@@ -24,6 +24,7 @@ import argparse
 import contextlib
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -68,9 +69,16 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, host: str, port: int, handler: type[Handler]) -> None:
+    def __init__(self, host: str, port: int, handler: type[Handler], tls: ssl.SSLContext | None) -> None:
         self.open_sockets: set[socket.socket] = set()
+        self._tls = tls
         super().__init__((host, port), handler)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        if self._tls is not None:  # the handshake is the handler's: nobody else has to wait for it
+            connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self.open_sockets.add(request)
@@ -90,7 +98,8 @@ class FakeGcs:
     """The server; starts with ``with`` or `start`, stops with its end or `stop`.
 
     ``bandwidth`` is bytes per second over all connections, 0 for no limit. With ``tokens``, a request without one of
-    these bearer tokens is answered 401. Without ``folder`` all is in memory.
+    these bearer tokens is answered 401. Without ``folder`` all is in memory. With ``tls`` it is HTTPS
+    (``certificates.py`` makes one).
     """
 
     def __init__(
@@ -103,6 +112,7 @@ class FakeGcs:
         bandwidth: float = 0.0,
         faults: Iterable[Fault] = (),
         tokens: Iterable[str] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.objects_model = Objects(folder)
         self.api = Api(self.objects_model, lambda: self.url)
@@ -122,8 +132,8 @@ class FakeGcs:
         for name in buckets:
             if name not in self.objects_model.buckets():
                 self.objects_model.create_bucket(name)
-        self._server = _Server(host, port, type("BoundHandler", (Handler,), {"fake": self}))
-        self.url = f"http://{host}:{self._server.server_address[1]}"
+        self._server = _Server(host, port, type("BoundHandler", (Handler,), {"fake": self}), tls)
+        self.url = f"{'http' if tls is None else 'https'}://{host}:{self._server.server_address[1]}"
 
     def start(self) -> Self:
         serve, poll = self._server.serve_forever, (self.poll_seconds,)

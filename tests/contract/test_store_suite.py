@@ -13,6 +13,7 @@ from jit_render.model.identity import ObjectUrl
 from jit_render.model.settings import StoreSettings
 from jit_render.store import open_store
 from jit_render.store.local import LocalStore
+from jit_render.testing.certificates import Certificates
 from jit_render.testing.fake_gcs import FakeGcs
 from jit_render.testing.store_suite import StoreSuite
 
@@ -34,6 +35,13 @@ def gcs():
 def gcs_in_folder(tmp_path_factory: pytest.TempPathFactory):
     with FakeGcs(buckets=["show"], folder=tmp_path_factory.mktemp("gcs")) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def gcs_over_tls(tmp_path_factory: pytest.TempPathFactory):
+    certificates = Certificates.make(tmp_path_factory.mktemp("tls"))
+    with FakeGcs(buckets=["show"], tls=certificates.context()) as server:
+        yield server.url, certificates.authority
 
 
 class TestFiles(StoreSuite):
@@ -74,6 +82,18 @@ class TestCloudStorage(StoreSuite):
     @pytest.fixture
     def root(self):
         return ObjectUrl.parse(f"gs://show/{uuid.uuid4().hex}")
+
+
+class TestCloudStorageOverTls(TestCloudStorage):
+    """As the real one, and vouched for by somebody whom only the environment names."""
+
+    @pytest.fixture
+    def store(self, gcs_over_tls: tuple[str, Path], monkeypatch: pytest.MonkeyPatch):
+        url, authority = gcs_over_tls
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
+        opened = open_store(StoreSettings(endpoint=url, timeout=10, deadline=30))
+        yield opened
+        opened.close()
 
 
 class TestCloudStorageInFolder(TestCloudStorage):
