@@ -86,7 +86,7 @@ class NodeCache:
             layout, store, self._index, self._space, self._health,
             gate=self._gate, boot=boot, width=limits.fetchers, discard=self._discard,
         )  # fmt: skip
-        self._fetches = Fetches(limits.fetchers, self._admit, self._carrier.carry, self._land)
+        self._fetches = Fetches(limits.fetchers, self._admit, self._carrier.carry, self._land, self._carrier.shares)
         self._space.fetches = self._fetches
         self._adopter = Adopter(layout, self._index, self._space, boot)
         self._upkeep = Upkeep(
@@ -155,6 +155,10 @@ class NodeCache:
         digest = object_id.digest
         entry = self._index.get(digest)
         return (entry is not None and entry.boot == self._boot) or digest in self._fetches.flights
+
+    def shares(self, info: ObjectInfo) -> int:
+        """How much of a fetcher the fetch of `info` would take now, of `SHARES`."""
+        return self._carrier.shares(info)
 
     async def acquire(self, holder: str, info: ObjectInfo, priority: Priority = Priority.DEMAND) -> Acquired:
         """Bring the object here if it is not, and lease it for `holder` until `release`; ``""`` leases nothing.

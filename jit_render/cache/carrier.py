@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from jit_render.cache.eviction import Space
-from jit_render.cache.fetch import Flight, Landing
+from jit_render.cache.fetch import SHARES, Flight, Landing
 from jit_render.cache.health import OUT_OF_DESCRIPTORS, OUT_OF_ROOM, DiskHealth
 from jit_render.cache.index import Entry, Index
 from jit_render.cache.layout import Layout
@@ -68,6 +68,10 @@ class Carrier:
     def agrees(entry: Entry, info: ObjectInfo) -> bool:
         """Is `entry` what `info` asks for? Only a broken index or a lying store can make it differ."""
         return entry.size_bytes == info.size_bytes and info.crc32c in {None, entry.crc32c}
+
+    def shares(self, info: ObjectInfo) -> int:
+        """How much of a slot fetching `info` takes now."""
+        return SHARES if self._small.lane(self._store, info) is None else 1
 
     async def carry(self, flight: Flight) -> Landing:
         """Bring the object of `flight` here. Raises StoreError, DiskFull, DiskFailing, PrefetchSkipped."""

@@ -6,12 +6,13 @@ again and elect a new leader among themselves. The flight is nobody's child: a c
 flight that runs goes on without it (its bytes are useful), while one that still queues is dropped when nobody is
 left.
 
-Queued flights take off in order, demands before prefetches, as slots come free. At take-off the flight is
-*admitted*, which books its space. Where there is no room now but there may be, it is parked and holds no slot, so
-that it cannot stand in the way of the very fetch that its room depends on.
+Queued flights take off in order, demands before prefetches, as slots come free. What only waits for its server, and
+for no thread, takes a share of a slot: a bucket answers after tens of milliseconds, and a small object itself takes
+half of one. At take-off the flight is *admitted*, which books its space. Where there is no room now but there may be,
+it is parked and holds no slot, so that it cannot stand in the way of the very fetch that its room depends on.
 
 INVARIANT: a flight is in `flights` from its first waiter until it ended, and is queued, parked or running, one of them.
-INVARIANT: at most `width` flights run.
+INVARIANT: the flights that run take at most `width` slots.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from jit_render.model.identity import ObjectInfo
 
 LONGEST_PARKING_SECONDS = 600.0
 """How long a fetch waits for others to let go of their leases: about as long as a heavy frame renders."""
+SHARES = 8
+"""What a slot is divided into."""
 _NOT_QUEUED = object()
 
 
@@ -58,6 +61,8 @@ class Flight:
     priority: Priority
     waiters: list[Waiter] = field(default_factory=list)
     timer: asyncio.TimerHandle | None = None
+    shares: int = SHARES
+    """Of a slot, once it runs."""
     written: Callable[[], int] = int
     """Bytes that are on disk already."""
 
@@ -76,8 +81,11 @@ class Fetches:
         admit: Callable[[Flight], bool],
         carry: Callable[[Flight], Awaitable[Landing]],
         land: Callable[[Flight], None],
+        shares: Callable[[ObjectInfo], int] = lambda info: SHARES,  # noqa: ARG005 - a whole slot each
     ) -> None:
-        self._width = width
+        self._width = width * SHARES
+        self._shares = shares
+        self._taken = 0
         self._admit = admit
         self._carry = carry
         self._land = land
@@ -151,6 +159,7 @@ class Fetches:
                 continue
             if admitted:
                 self._stop_timer(flight)
+                self._taken += flight.shares
                 self.running[flight] = asyncio.get_running_loop().create_task(self._run(flight))
             else:
                 self._park(flight)
@@ -173,7 +182,7 @@ class Fetches:
         everywhere = [*queued, *self.parked, *self.running]
         assert len(everywhere) == len(set(everywhere)) == len(self.flights)
         assert {flight.digest for flight in everywhere} == set(self.flights)
-        assert len(self.running) <= self._width
+        assert self._taken == sum(flight.shares for flight in self.running) <= self._width
         assert all(flight.waiters for flight in [*queued, *self.parked])
 
     def _leave(self, flight: Flight, waiter: Waiter) -> None:
@@ -182,13 +191,21 @@ class Fetches:
             self._remove(flight)
 
     def _next(self) -> Flight | None:
-        if len(self.running) >= self._width:
-            return None
-        if self._queues[Priority.DEMAND]:
-            return self._queues[Priority.DEMAND].popitem(last=False)[0]
-        # One slot stays free of prefetches, so that a demand never waits for a large object nobody asked for yet.
-        if self._queues[Priority.PREFETCH] and sum(1 for _ in self.prefetches()) < max(1, self._width - 1):
-            return self._queues[Priority.PREFETCH].popitem(last=False)[0]
+        """The first in line, taken out of it, if there is room for it now."""
+        for priority, queue in self._queues.items():
+            if not queue:
+                continue
+            flight = next(iter(queue))
+            flight.shares = self._shares(flight.info)
+            if self._taken + flight.shares > self._width:
+                return None
+            if priority is Priority.PREFETCH:
+                # One slot stays free of prefetches, so that a demand never waits for what nobody asked for yet.
+                ahead = sum(one.shares for one in self.prefetches())
+                if ahead + flight.shares > max(SHARES, self._width - SHARES):
+                    return None
+            del queue[flight]
+            return flight
         return None
 
     def _promote(self, flight: Flight, priority: Priority) -> None:
@@ -238,7 +255,8 @@ class Fetches:
     def _remove(self, flight: Flight) -> None:
         self._stop_timer(flight)
         self.flights.pop(flight.digest, None)
-        self.running.pop(flight, None)
+        if self.running.pop(flight, None) is not None:
+            self._taken -= flight.shares
         if flight in self.parked:
             self.parked.remove(flight)
         self._queues[flight.priority].pop(flight, None)

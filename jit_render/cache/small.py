@@ -18,7 +18,8 @@ import resource
 
 from jit_render.cache.transfer import Transfer
 from jit_render.model.errors import JitRenderError
-from jit_render.store.port import SmallLane
+from jit_render.model.identity import ObjectInfo
+from jit_render.store.port import SmallLane, Store
 
 LONGEST_HOLD_SECONDS = 0.02
 LONGEST_REST_SECONDS = 10.0
@@ -33,11 +34,18 @@ class SmallFetches:
         self._lanes: dict[SmallLane, None] = {}
         self._rest_until = 0.0
 
+    def lane(self, store: Store, info: ObjectInfo) -> SmallLane | None:
+        """What would take `info` now."""
+        lane = store.small_lane(info.url.root)
+        if lane is None or not lane.takes(info) or asyncio.get_running_loop().time() < self._rest_until:
+            return None
+        return lane
+
     async def fetch(self, transfer: Transfer) -> bool:
         """Fetch and publish; False: nothing was done, go by the threads."""
         loop = asyncio.get_running_loop()
-        lane = transfer.store.small_lane(transfer.info.url.root)
-        if lane is None or not lane.takes(transfer.info) or loop.time() < self._rest_until:
+        lane = self.lane(transfer.store, transfer.info)
+        if lane is None:
             return False
         self._lanes[lane] = None
 

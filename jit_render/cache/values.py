@@ -12,8 +12,8 @@ class CacheLimits:
     """How much of the disk the cache may take.
 
     ``limit_bytes`` bounds objects and downloads in flight together; ``free_space_bytes`` of the disk stay free;
-    ``fetchers`` objects are fetched at a time. ``verify_rate`` bytes per second are re-read while nobody needs the
-    disk; 0: none.
+    ``fetchers`` objects are fetched at a time, or eight times as many small ones. ``verify_rate`` bytes per second are
+    re-read while nobody needs the disk; 0: none.
     """
 
     limit_bytes: int

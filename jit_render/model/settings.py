@@ -51,6 +51,7 @@ class CacheSettings(_Section):
     free_space: Size = 1024**3
     """Bytes of the disk that are left free."""
     fetchers: int = Field(default=8, ge=1, le=256)
+    """Objects that are fetched at a time; eight small ones (256 KiB) count as one."""
     lookahead: int = Field(default=4, ge=0)
     """Frames whose planned inputs are fetched ahead; 0: none."""
     uploaders: int = Field(default=4, ge=1, le=256)

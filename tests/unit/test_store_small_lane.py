@@ -17,7 +17,7 @@ from pathlib import Path
 import google.oauth2.credentials
 import pytest
 
-from jit_render.cache import small
+from jit_render.cache import Priority, small
 from jit_render.cache.transfer import Transfer
 from jit_render.model.errors import ChecksumMismatch, GenerationGone, StoreError
 from jit_render.model.identity import ObjectId, ObjectInfo, ObjectUrl
@@ -239,7 +239,7 @@ def test_cancelled_in_the_middle_it_leaves_nothing(gcs: FakeGcs) -> None:
         run(body())
 
 
-def test_two_hundred_at_once_use_no_more_connections_than_the_cache_has_slots(
+def test_two_hundred_at_once_use_no_more_connections_than_the_cache_has_shares(
     gcs: FakeGcs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(small, "LONGEST_HOLD_SECONDS", math.inf)  # while it rests, its idle ones stand beside others
@@ -248,7 +248,7 @@ def test_two_hundred_at_once_use_no_more_connections_than_the_cache_has_slots(
 
     async def body() -> None:
         nonlocal most
-        async with CacheHouse(tmp_path, store, fetchers=4).cache() as cache:
+        async with CacheHouse(tmp_path, store, fetchers=3).cache() as cache:
             waiting = [asyncio.ensure_future(cache.acquire("s", info)) for info in infos * 2]
             while not all(one.done() for one in waiting):
                 most = max(most, connections(gcs))
@@ -261,7 +261,30 @@ def test_two_hundred_at_once_use_no_more_connections_than_the_cache_has_slots(
     with opened(gcs.url) as store:
         run(body())
     assert gcs.count("get") == 200
-    assert 0 < most <= 4
+    assert 8 < most <= 24
+
+
+def test_small_objects_share_a_slot_and_leave_the_large_ones_theirs(gcs: FakeGcs, tmp_path: Path) -> None:
+    """A slot is eight small objects, or one that is not; prefetches leave one slot, of either kind."""
+    small_ones = [put(gcs, f"small.{number}.exr", b"%d" % number) for number in range(30)]
+    large = put(gcs, "large.exr", PATTERN[: gcs_small.LARGEST_BYTES + 1])
+    gcs.faults.set([Fault(kind="get", action="stall", times=100)])
+
+    async def body() -> None:
+        async with CacheHouse(tmp_path, store, fetchers=3).cache() as cache:
+            waiting = [asyncio.ensure_future(cache.acquire("", info, Priority.PREFETCH)) for info in small_ones]
+            await turns()
+            assert cache.stats().fetches_running == 16
+            waiting += [asyncio.ensure_future(cache.acquire("s", info)) for info in (large, small_ones[29])]
+            await turns()
+            assert cache.stats().fetches_running == 17, "the large one; the small one has no room behind it"
+            cache.check()
+            for one in waiting:
+                one.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    with opened(gcs.url) as store:
+        run(body())
 
 
 def test_what_the_disk_refuses_is_tried_by_a_thread(
