@@ -19,6 +19,9 @@ same for all and is not counted; on a machine with few cores it is taken from al
                            can be (fetch_bare.py)
     disk                   large objects only: the same bytes written to as many files, and nothing fetched
     rclone mount           read through the mount by eight readers at once; nothing is written to the disk
+
+*far* are small objects of a server that answers 30 ms later, as a bucket does (far_away.py): what counts there is how
+many are asked for at a time.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from benchmarks.bucket_server import make_objects, program, serving
+from benchmarks.far_away import far_away
 from benchmarks.fetch_turns import CLIENTS, OURS, Spent, Turn, is_here, take
 
 MIB = 2**20
@@ -45,6 +49,7 @@ TARGETS = {
     "huge_to_large": 0.9,
 }
 _THEIRS = ("curl", "google-cloud-storage", "gcsfs", "rclone mount")
+_SOME = {"huge": (OURS, "curl"), "far": (OURS, "curl", "gcsfs")}
 _SLOW = ("google-cloud-storage", "gcsfs", "rclone mount")
 
 
@@ -57,17 +62,18 @@ def measure(*, quick: bool) -> dict[str, Any]:
         "large": (16, 25 * MIB) if quick else (40, 25 * MIB),
         "small": (1_000, 65_536) if quick else (4_000, 65_536),
         "huge": (1, 512 * MIB) if quick else (1, 2048 * MIB),
+        "far": (250, 65_536) if quick else (1_000, 65_536),
     }
     samples: dict[str, dict[str, list[Spent]]] = {kind: {} for kind in sizes}
     with tempfile.TemporaryDirectory(prefix="jit-render-bench-", dir="/var/tmp") as name:
         folder = Path(name)
         make_objects(folder, "warm", 1, 65_536)
         objects = {kind: make_objects(folder, kind, *size) for kind, size in sizes.items()}
-        with serving(folder, objects) as server:
+        with serving(folder, objects) as server, far_away(server) as distant:
             for number in range(rounds):
                 for kind in sizes:
                     for client in _order(kind, number, quick=quick):
-                        spent = take(client, Turn(server, kind, folder / "turn"))
+                        spent = take(client, Turn(distant if kind == "far" else server, kind, folder / "turn"))
                         samples[kind].setdefault(client, []).append(spent)
     return _result(sizes, samples)
 
@@ -77,8 +83,8 @@ def _order(kind: str, number: int, *, quick: bool) -> list[str]:
     names = [name for name in CLIENTS if not (slow and name in _SLOW) and is_here(name)]
     if kind == "small":
         names.remove("disk")
-    if kind == "huge":
-        names = [name for name in (OURS, "curl") if is_here(name)]
+    if kind in _SOME:
+        names = [name for name in names if name in _SOME[kind]]
     first = number % len(names)
     return names[first:] + names[:first]
 
@@ -143,6 +149,6 @@ def table(result: dict[str, Any]) -> Table:
 
 
 def _rate_and_cpu(kind: str, entry: dict[str, float]) -> tuple[str, str]:
-    if kind == "small":
+    if kind in {"small", "far"}:
         return f"{entry['objects_per_second']:,.0f} obj/s", f"{entry['cpu_us_per_object']:,.0f} µs/obj"
     return f"{entry['mib_per_second']:,.0f} MiB/s", f"{entry['cpu_seconds_per_gib']:.2f} s/GiB"
