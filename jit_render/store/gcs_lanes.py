@@ -10,9 +10,7 @@ import base64
 import http.client
 import io
 import os
-import socket
 import ssl
-import struct
 import threading
 import urllib.request
 from collections import deque
@@ -26,6 +24,7 @@ import requests.certs
 
 from jit_render.store.buffers import page_aligned
 from jit_render.store.crc import BLOCK_BYTES
+from jit_render.store.gcs_tls import TlsConnection, TlsStream, receive_all
 from jit_render.store.retry import Pace
 
 USER_AGENT = "jit-render"
@@ -86,31 +85,12 @@ class Lane:
             return response.readinto
         if connection is None or not self._is_past_head:  # without one the answer is the connection's last, and has it
             return response.fp.readinto1
-        if isinstance(connection, ssl.SSLSocket):
-            return connection.recv_into
-        return partial(_receive_all, connection)
+        if isinstance(connection, TlsStream):
+            return partial(connection.receive, is_certain=True)
+        return partial(receive_all, connection)
 
     def close(self) -> None:
         self.connection.close()
-
-
-def _receive_all(plain: socket.socket, view: memoryview) -> int:
-    """Fill `view` by one call to the system, or with what comes within the time-out: woken once, not for each part."""
-    seconds = plain.gettimeout()
-    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(seconds))
-    plain.settimeout(None)  # a socket that does not wait would give what is there
-    try:
-        return plain.recv_into(view, len(view), socket.MSG_WAITALL)
-    except BlockingIOError:
-        raise TimeoutError("timed out") from None
-    finally:
-        plain.settimeout(seconds)
-
-
-def _timeval(seconds: float | None) -> bytes:
-    """As the system's calls take it; zeros wait for ever."""
-    whole, rest = divmod(seconds or 0.0, 1.0)
-    return struct.pack("@ll", int(whole), int(rest * 1e6))
 
 
 def read_answer(response: HTTPResponse, pace: Pace, most_bytes: int = 1 << 20) -> bytes:
@@ -200,13 +180,11 @@ class Lanes:
         if self.tls is None:
             return http.client.HTTPConnection(host, port, timeout=self._timeout_seconds)
         proxy = _proxy(host)
-        if proxy is None:
-            return http.client.HTTPSConnection(host, port, timeout=self._timeout_seconds, context=self.tls)
-        tunnelled = http.client.HTTPSConnection(
-            proxy.hostname or "", proxy.port, timeout=self._timeout_seconds, context=self.tls
-        )
-        tunnelled.set_tunnel(host, port or 443, _proxy_headers(proxy))
-        return tunnelled
+        to, to_port = (host, port) if proxy is None else (proxy.hostname or "", proxy.port)
+        connection = TlsConnection(to, to_port, timeout=self._timeout_seconds, context=self.tls, server_name=host)
+        if proxy is not None:
+            connection.set_tunnel(host, port or 443, _proxy_headers(proxy))
+        return connection
 
 
 def _authorities() -> str:
