@@ -11,6 +11,7 @@ All objects have one generation, and nothing can be written, so preconditions ne
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -18,17 +19,18 @@ import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from jit_render.model.clock import SystemClock
 from jit_render.model.identity import ObjectId, ObjectInfo, ObjectUrl
-from jit_render.store.crc import crc32c_of_bytes, to_base64
+from jit_render.store.crc import crc32c_of_bytes, crc32c_of_file, to_base64
+from jit_render.testing.certificates import Certificates
 
 BUCKET = "bench"
 GENERATION = "1700000000000001"
 _UPDATED = "2026-01-01T00:00:00.000Z"
+_TRUST = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 _START_SECONDS = 10.0
 _CONFIG = """
 worker_processes {workers};
@@ -54,6 +56,9 @@ http {{
     map $uri $hash {{ include {folder}/hashes; }}
     server {{
         listen 127.0.0.1:{port} backlog=1024;
+        listen 127.0.0.1:{tls_port} ssl backlog=1024;
+        ssl_certificate {certificates.server};
+        ssl_certificate_key {certificates.server};
         root {folder}/www;
         rewrite ^/download/storage/v1/b/([^/]+)/o/(.+)$ /media/$1/$2 last;
         location /media/ {{
@@ -82,6 +87,15 @@ class BucketServer:
 
     url: str
     objects: dict[str, list[ObjectInfo]]
+    folder: Path
+    secure_url: str
+    """The same over TLS, vouched for by `authority`."""
+    authority: Path
+
+    def read_all(self, kind: str) -> None:
+        """Have the objects in memory: a system that is short of it, or eager to save it, drops what is not read."""
+        for info in self.objects[kind]:
+            crc32c_of_file(self.folder / "www/media" / BUCKET / info.url.key)
 
 
 def make_objects(folder: Path, kind: str, count: int, size_bytes: int) -> list[ObjectInfo]:
@@ -114,26 +128,56 @@ def make_objects(folder: Path, kind: str, count: int, size_bytes: int) -> list[O
     return infos
 
 
-@contextmanager
+@contextlib.contextmanager
 def serving(folder: Path, objects: dict[str, list[ObjectInfo]]) -> Iterator[BucketServer]:
     """nginx over what `make_objects` made in `folder`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port, tls_port = _free_ports(2)
+    certificates = Certificates.make(folder)
     (folder / "tmp").mkdir(exist_ok=True)
     config = folder / "nginx.conf"
     user = "user root;" if os.getuid() == 0 else ""
     workers = max(1, (os.cpu_count() or 1) // 2)
-    config.write_text(_CONFIG.format(folder=folder, port=port, generation=GENERATION, user=user, workers=workers))
+    config.write_text(
+        _CONFIG.format(
+            folder=folder,
+            port=port,
+            tls_port=tls_port,
+            certificates=certificates,
+            generation=GENERATION,
+            user=user,
+            workers=workers,
+        )
+    )
     command = [program() or "nginx", "-p", str(folder), "-c", str(config), "-g", "daemon off;"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
         _wait(f"{url}/media/{BUCKET}/")
-        yield BucketServer(url, objects)
+        yield BucketServer(url, objects, folder, f"https://127.0.0.1:{tls_port}", certificates.authority)
     finally:
         process.terminate()
         process.wait()
+
+
+@contextlib.contextmanager
+def trusting(authority: Path) -> Iterator[None]:
+    """Let every client that is started meanwhile believe what `authority` signed."""
+    before = dict(os.environ)
+    os.environ.update(dict.fromkeys(_TRUST, str(authority)))
+    try:
+        yield
+    finally:
+        for name in _TRUST:
+            os.environ.pop(name)
+        os.environ.update(before)
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def _wait(url: str) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 from benchmarks.bucket_server import BucketServer
 
@@ -24,7 +25,7 @@ def far_away(server: BucketServer) -> Iterator[BucketServer]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        yield BucketServer(f"http://127.0.0.1:{int(process.stdout.readline())}", server.objects)
+        yield replace(server, url=f"http://127.0.0.1:{int(process.stdout.readline())}")
     finally:
         process.kill()
         process.wait()

@@ -1,9 +1,9 @@
 """Objects that are not here yet, from a bucket to files on this disk, by several clients in turn.
 
-One nginx serves all of them (see bucket_server.py), and every round asks each client once, in an order that moves on by
-one with each round; what is compared are medians over the rounds. Before each turn the folder is empty, and what is
-dirty is written to the disk. What a turn wrote is emptied after it and removed at the very end: an ext4 without a
-journal gives out no inode that was freed in the last minutes and looks at each of those first, which makes a new file
+One nginx serves all of them (see bucket_server.py), and every round asks each client once, in an order of its own; what
+is compared are medians over the rounds. Before each turn the folder is empty, what will be served is read once, and
+what is dirty is written to the disk. What a turn wrote is emptied after it and removed at the very end: an ext4 without
+a journal gives out no inode that was freed in the last minutes and looks at each of those first, which makes a new file
 cost half a millisecond once some thousands were removed, and a client that makes more files look slow. Right before its
 clock starts, a client that writes files fills as much memory as it will need, and frees it: a virtual machine may have
 given it back to its host meanwhile, and getting it again takes longer than the download. The server's CPU time is the
@@ -20,21 +20,24 @@ same for all and is not counted; on a machine with few cores it is taken from al
     disk                   large objects only: the same bytes written to as many files, and nothing fetched
     rclone mount           read through the mount by eight readers at once; nothing is written to the disk
 
+*tls* are large objects over HTTPS, as from Cloud Storage; nginx encrypts on one of the cores.
 *far* are small objects of a server that answers 30 ms later, as a bucket does (far_away.py): what counts there is how
 many are asked for at a time.
 """
 
 from __future__ import annotations
 
+import random
 import statistics
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from benchmarks.bucket_server import make_objects, program, serving
+from benchmarks.bucket_server import make_objects, program, serving, trusting
 from benchmarks.far_away import far_away
 from benchmarks.fetch_turns import CLIENTS, OURS, Spent, Turn, is_here, take
 
@@ -49,7 +52,7 @@ TARGETS = {
     "huge_to_large": 0.9,
 }
 _THEIRS = ("curl", "google-cloud-storage", "gcsfs", "rclone mount")
-_SOME = {"huge": (OURS, "curl"), "far": (OURS, "curl", "gcsfs")}
+_SOME = {"huge": (OURS, "curl"), "tls": (OURS, "curl", "gcsfs"), "far": (OURS, "curl", "gcsfs")}
 _SLOW = ("google-cloud-storage", "gcsfs", "rclone mount")
 
 
@@ -62,6 +65,7 @@ def measure(*, quick: bool) -> dict[str, Any]:
         "large": (16, 25 * MIB) if quick else (40, 25 * MIB),
         "small": (1_000, 65_536) if quick else (4_000, 65_536),
         "huge": (1, 512 * MIB) if quick else (1, 2048 * MIB),
+        "tls": (16, 25 * MIB) if quick else (40, 25 * MIB),
         "far": (250, 65_536) if quick else (1_000, 65_536),
     }
     samples: dict[str, dict[str, list[Spent]]] = {kind: {} for kind in sizes}
@@ -69,11 +73,12 @@ def measure(*, quick: bool) -> dict[str, Any]:
         folder = Path(name)
         make_objects(folder, "warm", 1, 65_536)
         objects = {kind: make_objects(folder, kind, *size) for kind, size in sizes.items()}
-        with serving(folder, objects) as server, far_away(server) as distant:
+        with serving(folder, objects) as server, trusting(server.authority), far_away(server) as distant:
+            servers = {"far": distant, "tls": replace(server, url=server.secure_url)}
             for number in range(rounds):
                 for kind in sizes:
                     for client in _order(kind, number, quick=quick):
-                        spent = take(client, Turn(distant if kind == "far" else server, kind, folder / "turn"))
+                        spent = take(client, Turn(servers.get(kind, server), kind, folder / "turn"))
                         samples[kind].setdefault(client, []).append(spent)
     return _result(sizes, samples)
 
@@ -85,8 +90,9 @@ def _order(kind: str, number: int, *, quick: bool) -> list[str]:
         names.remove("disk")
     if kind in _SOME:
         names = [name for name in names if name in _SOME[kind]]
-    first = number % len(names)
-    return names[first:] + names[:first]
+    # What went before leaves its traces in memory and on the disk, so it should not always be the same one.
+    random.Random(f"{kind} {number}").shuffle(names)
+    return names
 
 
 def _result(sizes: dict[str, tuple[int, int]], samples: dict[str, dict[str, list[Spent]]]) -> dict[str, Any]:
@@ -94,7 +100,7 @@ def _result(sizes: dict[str, tuple[int, int]], samples: dict[str, dict[str, list
     for kind, clients in samples.items():
         count, size_bytes = sizes[kind]
         raw[kind] = {"objects": count, "size_bytes": size_bytes}
-        for client, spent in clients.items():
+        for client, spent in sorted(clients.items(), key=lambda one: list(CLIENTS).index(one[0])):
             seconds = statistics.median(one["seconds"] for one in spent)
             cpu = statistics.median(one["cpu_seconds"] for one in spent)
             raw[kind][client] = {
