@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
+import socket
+import socketserver
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,6 +81,47 @@ def test_a_file_goes_up_and_comes_back(store: GcsStore, tmp_path: Path):
     came = bytearray()
     store.download(store.upload(URL, path, crc32c=crc32c_of_bytes(LARGE * 3), if_generation="0"), came.extend)
     assert came == LARGE * 3
+
+
+class Proxy(socketserver.ThreadingTCPServer):
+    """Makes tunnels, and remembers what it was asked."""
+
+    daemon_threads = True
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            head = b"".join(iter(self.rfile.readline, b"\r\n"))
+            self.server.asked.append(head.decode())  # type: ignore[attr-defined]
+            host, _, port = head.split()[1].decode().rpartition(":")
+            with socket.create_connection((host, int(port))) as there:
+                self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                back = threading.Thread(target=self._pass_on, args=(there, self.connection))
+                back.start()
+                self._pass_on(self.connection, there)
+                back.join()
+
+        @staticmethod
+        def _pass_on(here: socket.socket, there: socket.socket) -> None:
+            with contextlib.suppress(OSError):
+                while data := here.recv(65_536):
+                    there.sendall(data)
+                there.shutdown(socket.SHUT_WR)
+
+
+def test_the_studios_proxy_is_a_tunnel(gcs: FakeGcs, certificates: Certificates, monkeypatch: pytest.MonkeyPatch):
+    with Proxy(("127.0.0.1", 0), Proxy.Handler) as proxy:
+        proxy.asked = []
+        threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates.authority))
+        monkeypatch.setenv("https_proxy", f"http://td:p%40ss@127.0.0.1:{proxy.server_address[1]}")
+        store = GcsStore(StoreSettings(endpoint=gcs.url, timeout=5, deadline=5), FakeClock())
+        info, came = put(gcs, LARGE), bytearray()
+        store.download(info, came.extend)
+        store.close()
+        proxy.shutdown()
+    assert came == LARGE
+    assert proxy.asked[0].startswith(f"CONNECT {gcs.url.removeprefix('https://')} HTTP/1.")
+    assert f"Basic {base64.b64encode(b'td:p@ss').decode()}" in proxy.asked[0]
 
 
 def test_a_server_that_nobody_vouches_for_is_told_at_once(gcs: FakeGcs):
