@@ -44,6 +44,7 @@ DEADLINE_SECONDS = 20.0
 QUANTUM = 256 * 1024  # the least that a resumable upload confirms
 PART = 50_000
 SIZES = {"fetch": 300_000, "ranges": 4 * PART, "start": 20_000, "chunk": 2 * QUANTUM + 1000, "query": 2 * QUANTUM}
+SIZES["small"] = 200_000  # of what drips from its middle on, each try brings a half: not done after a dozen
 # Which request is the first, one in the middle, the last: where an operation makes several.
 SEVERAL = {"ranges": (0, 1, 3), "list": (0, 1, 2), "chunk": (0, 1, 2)}
 MOST_REQUESTS = 24
