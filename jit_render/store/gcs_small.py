@@ -45,6 +45,7 @@ class GcsSmallLane:
         self._access = access
         self._lanes = lanes
         self._patience_seconds = min(PATIENCE_SECONDS, timeout_seconds)
+        self._timeout_seconds = timeout_seconds
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle: list[_Connection] = []
         self._rest_until = 0.0
@@ -72,11 +73,12 @@ class GcsSmallLane:
         connection = self._idle.pop() if self._idle else await self._connected(loop)
         if connection is None:
             return False
-        timer = loop.call_later(self._patience_seconds, connection.give_up)
         try:
-            return await connection.ask(self._request(info, rights), info, sink)
+            answer = connection.ask(self._request(info, rights), info, sink)
+            connection.watch(self._patience_seconds, loop.time() + self._timeout_seconds)
+            return await answer
         finally:
-            timer.cancel()
+            connection.unwatch()
             if connection.is_troubled:
                 self._rest_until = loop.time() + REST_SECONDS
             if connection.is_reusable and loop is self._loop:
@@ -130,6 +132,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._answer: asyncio.Future[bool] | None = None
         self._info: ObjectInfo
         self._sink: Sink
+        self._timer: asyncio.TimerHandle
         self._filled = 0
         self._body = 0
         self._is_kept = True
@@ -150,10 +153,24 @@ class _Connection(asyncio.BufferedProtocol):
             self._transport.write(request)
         return self._answer
 
-    def give_up(self) -> None:
-        """It takes too long."""
-        self.is_troubled = True
-        self._step_aside()
+    def watch(self, patience_seconds: float, until: float) -> None:
+        """Give up after so long without a byte, or at `until`: many at once on a slow line all come, but slowly."""
+        self._watch(patience_seconds, until, self._filled)
+
+    def unwatch(self) -> None:
+        self._timer.cancel()
+
+    def _watch(self, patience_seconds: float, until: float, filled: int) -> None:
+        loop = asyncio.get_running_loop()
+
+        def look() -> None:
+            if self._filled == filled or loop.time() >= until:
+                self.is_troubled = True
+                self._step_aside()
+            else:
+                self._watch(patience_seconds, until, self._filled)
+
+        self._timer = loop.call_at(min(loop.time() + patience_seconds, until), look)
 
     def drop(self) -> None:
         """Close at once."""

@@ -230,6 +230,11 @@ class FakeGcs:
             )
             raise ApiError(403, "forbidden", message)
 
+    @property
+    def is_paced(self) -> bool:
+        """Whether there is a limit to its bytes per second."""
+        return bool(self._bandwidth)
+
     def pace(self, size: int) -> None:
         """Wait until `size` bytes may pass under the limit."""
         if not self._bandwidth:

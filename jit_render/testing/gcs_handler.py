@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from jit_render.testing.fake_gcs import FakeGcs
 
 PIECE_BYTES = 256 * 1024
+PACED_BYTES = 16 * 1024
+"""Of one answer before it is the next one's turn, on a line that all of them share."""
 _NAME = re.compile(rb'"name":\s*("(?:[^"\\]|\\.)*")')
 _OBJECT = r"/storage/v1/b/(?P<bucket>[^/]+)/o/(?P<name>[^/]+)"
 _ROUTES: list[tuple[str, re.Pattern[str], str]] = [
@@ -186,8 +188,9 @@ class Handler(BaseHTTPRequestHandler):
         fault = self._fault if self._is_for_the_answer(reply) else None
         turn = {"first": 0, "middle": size // 2, "last": size - 1}[fault.at] if fault else size
         at = 0
+        most = PACED_BYTES if self.fake.is_paced else PIECE_BYTES
         while at < size:
-            piece = self._bytes(reply, at, min(at + PIECE_BYTES, size, turn if at < turn else size))
+            piece = self._bytes(reply, at, min(at + most, size, turn if at < turn else size))
             if fault is not None and at == turn:
                 self._break(fault)
                 if fault.action == "corrupt":

@@ -264,6 +264,21 @@ def test_two_hundred_at_once_use_no_more_connections_than_the_cache_has_shares(
     assert 8 < most <= 24
 
 
+def test_on_a_slow_line_many_at_once_come_slowly_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gcs_small, "PATIENCE_SECONDS", 0.25)  # all together take four times as long
+    with FakeGcs(buckets=["show"], bandwidth=2e6) as gcs:
+        infos = [put(gcs, f"p.{number}.exr", PATTERN[: 100_000 + number]) for number in range(20)]
+
+        async def body() -> None:
+            async with CacheHouse(tmp_path, store, fetchers=3).cache() as cache:
+                await asyncio.gather(*(cache.acquire("s", info) for info in infos))
+
+        store = GcsStore(StoreSettings(endpoint=gcs.url, timeout=30, deadline=60))
+        run(body())
+        store.close()
+        assert gcs.count("get") == 20
+
+
 def test_small_objects_share_a_slot_and_leave_the_large_ones_theirs(gcs: FakeGcs, tmp_path: Path) -> None:
     """A slot is eight small objects, or one that is not; prefetches leave one slot, of either kind."""
     small_ones = [put(gcs, f"small.{number}.exr", b"%d" % number) for number in range(30)]
