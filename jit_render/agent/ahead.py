@@ -22,13 +22,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 from jit_render.agent.attempts import AttemptKey, Tally
 from jit_render.agent.jobs import Job
 from jit_render.agent.siblings import split_frame
 from jit_render.cache import NodeCache, Priority
-from jit_render.cache.fetch import SHARES
 from jit_render.model.errors import JitRenderError, ObjectNotFound, PrefetchSkipped
 from jit_render.model.identity import ObjectId, ObjectInfo, ObjectUrl
 
@@ -113,8 +111,7 @@ class Prefetcher:
         self._cache = cache
         self._look = look
         self._lookahead = lookahead
-        self._free = max(1, width) * SHARES
-        self._freed = asyncio.Event()
+        self._slots = asyncio.Semaphore(max(1, width))
         self._attempts: dict[AttemptKey, Ahead] = {}
         self._fetching: set[asyncio.Task[None]] = set()
         self._stopped = False
@@ -195,19 +192,14 @@ class Prefetcher:
         """Have `info` fetched; waits for a slot and not for the bytes."""
         if self._cache.has(info.id):
             return
-        shares = self._cache.shares(info)
-        while shares > self._free:
-            self._freed.clear()
-            await self._freed.wait()
-        self._free -= shares
+        await self._slots.acquire()
         ahead.unasked[info.id] = None
         task = asyncio.ensure_future(self._carry(ahead, info))
         self._fetching.add(task)
-        task.add_done_callback(partial(self._landed, shares))
+        task.add_done_callback(self._landed)
 
-    def _landed(self, shares: int, task: asyncio.Task[None]) -> None:
-        self._free += shares
-        self._freed.set()
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        self._slots.release()
         self._fetching.discard(task)
 
     async def _carry(self, ahead: Ahead, info: ObjectInfo) -> None:

@@ -156,10 +156,6 @@ class NodeCache:
         entry = self._index.get(digest)
         return (entry is not None and entry.boot == self._boot) or digest in self._fetches.flights
 
-    def shares(self, info: ObjectInfo) -> int:
-        """How much of a fetcher the fetch of `info` would take now, of `SHARES`."""
-        return self._carrier.shares(info)
-
     async def acquire(self, holder: str, info: ObjectInfo, priority: Priority = Priority.DEMAND) -> Acquired:
         """Bring the object here if it is not, and lease it for `holder` until `release`; ``""`` leases nothing.
 
