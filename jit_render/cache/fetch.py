@@ -81,7 +81,7 @@ class Fetches:
         admit: Callable[[Flight], bool],
         carry: Callable[[Flight], Awaitable[Landing]],
         land: Callable[[Flight], None],
-        shares: Callable[[ObjectInfo], int] = lambda info: SHARES,  # noqa: ARG005 - a whole slot each
+        shares: Callable[[ObjectInfo], int],
     ) -> None:
         self._width = width * SHARES
         self._shares = shares

@@ -132,7 +132,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._answer: asyncio.Future[bool] | None = None
         self._info: ObjectInfo
         self._sink: Sink
-        self._timer: asyncio.TimerHandle
+        self._timer: asyncio.TimerHandle | None = None
         self._filled = 0
         self._body = 0
         self._is_kept = True
@@ -158,7 +158,9 @@ class _Connection(asyncio.BufferedProtocol):
         self._watch(patience_seconds, until, self._filled)
 
     def unwatch(self) -> None:
-        self._timer.cancel()
+        """It is answered, or nobody waits any more."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _watch(self, patience_seconds: float, until: float, filled: int) -> None:
         loop = asyncio.get_running_loop()
