@@ -17,11 +17,13 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from http.client import HTTPResponse
+from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import requests.certs
 
+from jit_render.model.errors import ConfigError
 from jit_render.store.buffers import page_aligned
 from jit_render.store.crc import BLOCK_BYTES
 from jit_render.store.gcs_tls import TlsConnection, TlsStream, receive_all
@@ -119,7 +121,7 @@ class Lanes:
         self._idle: deque[Lane] = deque()
         self._lock = threading.Lock()
         self._closed = False
-        self.tls = ssl.create_default_context(cafile=_authorities()) if endpoint.scheme == "https" else None
+        self.tls = _trusting() if endpoint.scheme == "https" else None
 
     @property
     def is_direct(self) -> bool:
@@ -187,10 +189,19 @@ class Lanes:
         return connection
 
 
-def _authorities() -> str:
-    """Who may vouch for servers, as the official client is told: a studio's proxy may sign with its own name."""
-    named = (os.environ.get(name) for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
-    return next(filter(None, named), requests.certs.where())
+def _trusting() -> ssl.SSLContext:
+    """Who may vouch for servers, as the official client is told: a studio's proxy may sign with its own name.
+
+    Raises ConfigError where the file or folder that the environment names is none.
+    """
+    name = next(filter(os.environ.get, ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")), "")
+    place = os.environ.get(name) or requests.certs.where()
+    is_folder = Path(place).is_dir()
+    try:
+        return ssl.create_default_context(cafile=None if is_folder else place, capath=place if is_folder else None)
+    except OSError as error:  # an SSLError, too, where it holds no certificates
+        reason = error.strerror or error
+        raise ConfigError(f"{name or 'certificates'}: cannot use {place} ({reason}); name a PEM file.") from error
 
 
 def _proxy(host: str) -> SplitResult | None:

@@ -132,3 +132,13 @@ def test_a_server_that_nobody_vouches_for_is_told_at_once(gcs: FakeGcs):
             look()
     assert clock.slept == []
     store.close()
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_unreadable_authorities_are_named(content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    bundle = tmp_path / "bundle.pem"
+    if content is not None:
+        bundle.write_text(content)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    with pytest.raises(ConfigError, match=f"^REQUESTS_CA_BUNDLE: cannot use {bundle} "):
+        GcsStore(StoreSettings(endpoint="https://localhost:1"), FakeClock())
