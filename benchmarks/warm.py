@@ -4,7 +4,7 @@ The same bytes lie in plain files of one folder and in the cache, where a job se
 holds a frame's leases reads them by the names that the filter gives it. Two ways to read: whole files of 25 MiB, as a
 renderer reads plates, and files of 64 KiB, where opening counts most. Both places are read in turns, all in the page
 cache; medians over many rounds. Then whole frames are rendered both ways (warm_render.py), which is what the target is
-about.
+about; beside it, what the uploads of the frames before cost a renderer on the same machine.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ def measure(*, quick: bool) -> dict[str, Any]:
             client.close()
         raw["render"] = warm_render.compare(folder, quick=quick)
     ratios = {kind: round(entry["view"] / entry["plain"], 4) for kind, entry in raw.items()}
+    ratios["uploading"] = round(raw["render"]["uploading"] / raw["render"]["plain"], 4)
     targets = {"large": TARGET, "render": TARGET}
     return {
         "ratios": ratios,
@@ -66,6 +67,8 @@ def table(result: dict[str, Any]) -> Table:
         target = result["targets"].get(kind)
         plain, view = f"{entry['plain'] * 1000:.3f}", f"{entry['view'] * 1000:.3f}"
         shown.add_row(kind, plain, view, f"{result['ratios'][kind]:.4f}", f"<= {target:g}" if target else "")
+    uploading = f"{result['raw']['render']['uploading'] * 1000:.3f}"
+    shown.add_row("render, while frames are uploaded", plain, uploading, f"{result['ratios']['uploading']:.4f}", "")
     return shown
 
 

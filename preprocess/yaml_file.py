@@ -29,8 +29,12 @@ _NUMBERS = (
 )
 
 
+DEEPEST = 50  # a pipeline has six levels; the interpreter's own limit is for its whole process to choose
+
+
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012 - as the base class has it
+    _depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -38,7 +42,12 @@ class _Loader(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(
                 problem="an alias (*name) is not taken; write the value out", problem_mark=event.start_mark
             )
-        return super().compose_node(parent, index)
+        if self._depth == DEEPEST:
+            raise RecursionError
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 for _tag, _spelling, _first in _NUMBERS:

@@ -80,7 +80,7 @@ def wait_for(given: Session, home: ObjectUrl, engine: Engine, *, timeout: float 
 
     display = open_display(given.clock, quiet=json)
     status = follow(lambda: _look(engine, home, display), given.clock, display, timeout_seconds=timeout)
-    return finish(given.store, home, status, json=json)
+    return finish(given.store, home, status, json=json, gave_up=not status.is_over)
 
 
 def _look(engine: Engine, home: ObjectUrl, display: Display) -> JobStatus:

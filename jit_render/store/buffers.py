@@ -1,4 +1,4 @@
-"""Buffers that begin with a page of memory.
+"""Buffers that begin with a page of memory, and how they are filled from a socket.
 
 The system keeps a file's bytes in pages, and what a server sends from a file stays in its pages on a loopback
 connection. Where a copy's target lies 1 to 31 bytes further into its page than the source does into its own, the
@@ -10,6 +10,8 @@ allocator's note.
 from __future__ import annotations
 
 import mmap
+import socket
+import struct
 from ctypes import addressof, c_char
 
 
@@ -18,3 +20,22 @@ def page_aligned(size_bytes: int) -> memoryview:
     block = bytearray(size_bytes + mmap.PAGESIZE - 1)
     start = -addressof(c_char.from_buffer(block)) % mmap.PAGESIZE
     return memoryview(block)[start : start + size_bytes]
+
+
+def receive_all(plain: socket.socket, view: memoryview) -> int:
+    """Fill `view` by one call to the system, or with what comes within the time-out: woken once, not for each part."""
+    seconds = plain.gettimeout()
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(seconds))
+    plain.settimeout(None)  # a socket that does not wait would give what is there
+    try:
+        return plain.recv_into(view, len(view), socket.MSG_WAITALL)
+    except BlockingIOError:
+        raise TimeoutError("timed out") from None
+    finally:
+        plain.settimeout(seconds)
+
+
+def _timeval(seconds: float | None) -> bytes:
+    """As the system's calls take it; zeros wait for ever."""
+    whole, rest = divmod(seconds or 0.0, 1.0)
+    return struct.pack("@ll", int(whole), int(rest * 1e6))

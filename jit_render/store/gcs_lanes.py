@@ -24,9 +24,9 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import requests.certs
 
 from jit_render.model.errors import ConfigError
-from jit_render.store.buffers import page_aligned
+from jit_render.store.buffers import page_aligned, receive_all
 from jit_render.store.crc import BLOCK_BYTES
-from jit_render.store.gcs_tls import TlsConnection, TlsStream, receive_all
+from jit_render.store.gcs_tls import TlsConnection, TlsStream
 from jit_render.store.retry import Pace
 
 USER_AGENT = "jit-render"

@@ -14,10 +14,9 @@ import http.client
 import io
 import socket
 import ssl
-import struct
 from typing import Any, cast
 
-from jit_render.store.buffers import page_aligned
+from jit_render.store.buffers import page_aligned, receive_all
 from jit_render.store.crc import BLOCK_BYTES
 
 _RECORD_BYTES = 17 * 1024
@@ -146,22 +145,3 @@ class _Reader(io.RawIOBase):
         if not self.closed:
             super().close()
             self._stream.read_by_one_less()
-
-
-def receive_all(plain: socket.socket, view: memoryview) -> int:
-    """Fill `view` by one call to the system, or with what comes within the time-out: woken once, not for each part."""
-    seconds = plain.gettimeout()
-    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(seconds))
-    plain.settimeout(None)  # a socket that does not wait would give what is there
-    try:
-        return plain.recv_into(view, len(view), socket.MSG_WAITALL)
-    except BlockingIOError:
-        raise TimeoutError("timed out") from None
-    finally:
-        plain.settimeout(seconds)
-
-
-def _timeval(seconds: float | None) -> bytes:
-    """As the system's calls take it; zeros wait for ever."""
-    whole, rest = divmod(seconds or 0.0, 1.0)
-    return struct.pack("@ll", int(whole), int(rest * 1e6))

@@ -10,6 +10,9 @@ import pytest
 from jit_render.cli import boundary
 from jit_render.cli.main import app as main_app
 from jit_render.cli.submit import app as submit_app
+from jit_render.farm.records import encode
+from jit_render.model.identity import ObjectUrl
+from jit_render.model.job import AttemptRecord, FailureClass, JobPaths
 
 SCRIPT = """\
 Root {
@@ -126,6 +129,21 @@ def test_waiting_ends_with_try_again_when_the_time_is_up(shell: Shell) -> None:
     shell("submit", "a.nk", "--frames", "1", "--no-run")
 
     assert shell("wait", "latest", "--timeout", "0.001")[0] == 75
+
+
+def test_a_frame_that_failed_does_not_end_the_wait_for_the_others(shell: Shell) -> None:
+    home = str(shell.json("submit", "a.nk", "--frames", "1-2", "--chunk", "1", "--no-run")["home"])
+    failed = AttemptRecord(
+        task=0, attempt=1, host="h", pid=1, started=1, heartbeat=2, ended=2, state="failed",
+        failure=FailureClass.RENDER_ERROR, exit_code=1, message="it went wrong.",
+    )  # fmt: skip
+    place = Path(JobPaths(ObjectUrl.parse(home)).attempt(0, 1).key)
+    Path("/", place).parent.mkdir(parents=True, exist_ok=True)
+    Path("/", place).write_bytes(encode(failed))
+
+    code, out, _ = shell("wait", "latest", "--timeout", "0.001", "--json")
+
+    assert (code, json.loads(out)["exit_code"], json.loads(out)["attempts"]) == (75, 75, 1)
 
 
 def test_verify_names_what_is_missing_and_fails(shell: Shell) -> None:
