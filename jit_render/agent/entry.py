@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jit_render.agent.attempts import AttemptKey, CommitTuple
+from jit_render.cache.layout import object_name
 from jit_render.model.errors import JitRenderError
-from jit_render.model.identity import ObjectUrl
+from jit_render.model.identity import NAME_LIMIT_BYTES, ObjectUrl
 from jit_render.store.port import ABSENT
 
 UNKNOWN = -1
@@ -74,11 +76,19 @@ class Entry:
     def keys(self) -> list[CommitTuple]:
         return [(self.write, view, frame) for frame in self.frames for view in self.views]
 
-    def as_json(self, folder: Path, boot: str, failure: JitRenderError | None = None) -> dict[str, Any]:
+    def place(self, folder: Path, number: int) -> Path:
+        """Where the bytes of its file of that number lie: for people by base name, where the disk takes one so long."""
+        url = self.files[number].url
+        name = f"{self.name}.{number}.{url.name}"
+        if len(os.fsencode(name)) > NAME_LIMIT_BYTES:
+            name = object_name(f"{self.name}.{number}", url.name)
+        return folder / name
+
+    def as_json(self, boot: str, failure: JitRenderError | None = None) -> dict[str, Any]:
+        """All but `sealed` and what an interrupted upload needs to go on."""
         return {
-            "version": 1,
+            "version": 2,
             "boot": boot,
-            "sealed": self.sealed,
             "job": self.attempt.job,
             "task": self.attempt.task,
             "attempt": self.attempt.attempt,
@@ -92,12 +102,9 @@ class Entry:
             "files": [
                 {
                     "url": str(file.url),
-                    "path": str(file.path.relative_to(folder)),
                     "size_bytes": file.size_bytes,
                     "crc32c": file.crc32c,
                     "views": file.views,
-                    "session": file.session,
-                    "condition": file.condition,
                 }
                 for file in self.files
             ],
@@ -110,16 +117,14 @@ class Entry:
         files = [
             SpoolFile(
                 url=ObjectUrl.parse(file["url"]),
-                path=folder / file["path"],
+                path=folder,
                 size_bytes=int(file["size_bytes"]),
                 crc32c=int(file["crc32c"]),
                 views=tuple(file["views"]),
-                session=file["session"],
-                condition=file["condition"],
             )
             for file in data["files"]
         ]
-        return cls(
+        entry = cls(
             name=name,
             attempt=AttemptKey(str(data["job"]), int(data["task"]), int(data["attempt"])),
             write=str(data["write"]),
@@ -130,5 +135,19 @@ class Entry:
             own=[ReadBack(ObjectUrl.parse(url), int(size), int(crc)) for url, size, crc in data.get("own", ())],
             render_seconds=float(data["render_seconds"]),
             host=str(data["host"]),
-            sealed=bool(data["sealed"]),
         )
+        for number, file in enumerate(files):
+            file.path = entry.place(folder, number)
+        return entry
+
+    def sessions_as_json(self) -> list[list[str | None]]:
+        """What the interrupted uploads of its files need to go on."""
+        return [[file.session, file.condition] for file in self.files]
+
+    def take_sessions(self, data: Any) -> None:
+        """The inverse. Raises TypeError, ValueError for what is none; then nothing has changed."""
+        sessions = [(None if session is None else str(session), str(condition)) for session, condition in data]
+        if len(sessions) != len(self.files):
+            raise ValueError("other files")
+        for file, (session, condition) in zip(self.files, sessions, strict=True):
+            file.session, file.condition = session, condition

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -230,13 +229,22 @@ class Uploads:
     def _in_bucket(self, entry: Entry) -> list[ObjectInfo]:
         stored = [self._upload(entry, file) for file in entry.files]
         commit(self._store, entry, stored, self._clock.wall())
+        for file, info in zip(entry.files, stored, strict=True):
+            if is_same(info, file):
+                self._place(file, info)
         return stored
+
+    def _place(self, file: SpoolFile, info: ObjectInfo) -> None:
+        try:
+            self._cache.place(info, file.path)
+        except (OSError, JitRenderError) as error:  # it is in the bucket; this node will fetch it if it wants it
+            LOG.warning("%s is uploaded but cannot be kept in the cache: %s", file.url, error)
 
     def _upload(self, entry: Entry, file: SpoolFile) -> ObjectInfo:
         def on_session(session: str) -> None:
             file.session = session
             with contextlib.suppress(OSError):  # a full disk costs the resuming, not the upload
-                self._spool.save(entry)
+                self._spool.save_sessions(entry)
 
         return bring_to_bucket(self._store, entry, file, on_session)
 
@@ -269,16 +277,13 @@ class Uploads:
                 if linked:
                     place.unlink()
                 return
-            twin = self._spool.twin(pending.entry)  # a second name, so that the view's link never dangles
-            twin.unlink(missing_ok=True)
-            os.link(file.path, twin)
-            target = self._cache.adopt(info, twin)
+            target = self._cache.adopt(info)
             for holder in pending.readers.get(file.url, ()):
                 self._cache.lease_cached(holder, info.id)
             if linked:
                 self._cache.view.link(job, file.url, target)
-        except (OSError, JitRenderError) as error:  # it is in the bucket; this node will fetch it if it wants it
-            LOG.warning("%s is uploaded but cannot be kept in the cache: %s", file.url, error)
+        except (OSError, JitRenderError) as error:
+            LOG.warning("%s is uploaded but not in the cache: %s", file.url, error)
             if linked:
                 place.unlink(missing_ok=True)
 

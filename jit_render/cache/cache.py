@@ -205,13 +205,20 @@ class NodeCache:
             self._trim_if_over()
             self._fetches.room_changed()
 
-    def adopt(self, info: ObjectInfo, source: Path) -> Path:
-        """Move a published output, a file on this file system that nobody writes any more, in under its identity.
+    def place(self, info: ObjectInfo, source: Path) -> None:
+        """Put a published output, a file on this file system that nobody writes any more, where `adopt` finds it.
 
-        Without ``info.crc32c`` it is read here and now. Evicts for it; where everything is held, it stands outside the
-        limit until it can go. Raises CacheError where the file cannot be moved.
+        `source` stays, as a second name of the same file. In a thread. Raises CacheError where it cannot be linked.
         """
-        return self._adopter.adopt(info, source)
+        self._adopter.place(info, source)
+
+    def adopt(self, info: ObjectInfo) -> Path:
+        """Take in, under its identity, what was placed; `info` has its crc32c.
+
+        Evicts for it; where everything is held, it stands outside the limit until it can go. Raises CacheError where
+        it is gone.
+        """
+        return self._adopter.adopt(info)
 
     def pin(self, job: str, url: ObjectUrl) -> ObjectInfo | None:
         """The version of `url` that `job` saw first, if any."""

@@ -80,6 +80,12 @@ def symlink(place: str, target: str) -> None:
     os.symlink(target, place)
 
 
+def keep_link(place: str, also: str) -> None:
+    """Give the link at `place` itself a second name, where the disk can do that."""
+    with contextlib.suppress(OSError):
+        os.link(place, also, follow_symlinks=False)
+
+
 def is_link(place: str) -> bool:
     """Is there a link, wherever it leads?"""
     return os.path.islink(place)

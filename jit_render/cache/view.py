@@ -168,9 +168,11 @@ class ViewTree:
             raise IsADirectoryError(place)
         if not files.is_link(place):
             raise CacheError(f"{place} is not a link but was written by a renderer; publish or remove it first.")
-        temporary = self._layout.fresh()
+        temporary, aside = self._layout.fresh(), self._layout.fresh()
         files.symlink(temporary, aim)
+        files.keep_link(place, aside)  # a link that is replaced frees its block, and a busy disk takes its time for it
         files.move(temporary, place)
+        self._dispose(aside)
 
     def _record(self, place: str, aim: str) -> None:
         if self._targets.get(place) != aim:

@@ -10,12 +10,10 @@ that outputs are taken in a thread.
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from jit_render.agent import outputs, spool, uploads
@@ -58,24 +56,11 @@ def hold(plan: dict[str, str], folder: Path) -> None:
     told(spool.Spool, "seal", "", "sealed", second)
     told(uploads.Uploads, "_in_bucket", "summed", "", second)
     told(uploads, "commit", "verified", "committed", second)
+    told(NodeCache, "place", "", "placed", lambda _, info, *__: info.url.name)
     told(NodeCache, "adopt", "", "adopted", lambda _, info, *__: info.url.name)
     told(uploads.Uploads, "_hand_over", "", "moved", lambda _, pending, *__: pending.entry.files[0].url.name)
     told(spool.Spool, "remove", "handed over", "removed", second)
-    _stop_between_record_and_bytes(plan, folder)
-
-
-def _stop_between_record_and_bytes(plan: dict[str, str], folder: Path) -> None:
-    """The point "unlisted": the entry's JSON is gone, its bytes are not."""
-    real = shutil.rmtree
-
-    def rmtree(path: Path, **named: Any) -> None:
-        for file in [*path.glob("*.dpx")] if path.exists() else []:
-            if plan.get(file.name) == "unlisted":
-                (folder / file.name).touch()
-                threading.Event().wait()
-        real(path, **named)
-
-    spool.shutil = SimpleNamespace(rmtree=rmtree)  # type: ignore[assignment]
+    told(spool.Spool, "_remove_records", "", "unlisted", lambda _, __, entry: entry.files[0].url.name)
 
 
 if __name__ == "__main__":

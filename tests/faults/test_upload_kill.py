@@ -72,6 +72,7 @@ STATES = (
     State("the record is on its way", kind="write"),
     State("the record is written and nobody knows", kind="write", at="last"),
     State("the record is known to be written", point="committed"),
+    State("the cache has a name for it, which it does not count yet", point="placed"),
     State("in the cache, the entry still stands", point="handed over"),
     State("the entry is gone, its bytes are not", point="unlisted"),
     State("all is done, nobody is told", point="removed"),

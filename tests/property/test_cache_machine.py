@@ -93,13 +93,15 @@ class CacheMachine(RuleBasedStateMachine):
     @rule(name=NAMES, size=SIZES)
     def publish(self, name, size):
         source = self.house.root / "spool" / "output"
+        source.unlink(missing_ok=True)
         data = self.fresh_bytes(size)
         source.write_bytes(data)
         info = self.store.put(f"gs://show/{name}", data)
         self.live[name], self.contents[info.id] = info, data
 
         async def adopt():
-            return self.cache.adopt(info, source).read_bytes()  # in the next turn it may go, as nobody holds it
+            await asyncio.to_thread(self.cache.place, info, source)
+            return self.cache.adopt(info).read_bytes()  # in the next turn it may go, as nobody holds it
 
         assert self.do(adopt()) == data
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import shutil
 import time
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def test_an_entry_comes_back_as_it_was(spool: Spool, output: Path) -> None:
     kept = entry(output)
     spool.add(kept, [output])
     kept.files[0].session, kept.files[0].condition = "https://upload/1", "99"
-    spool.save(kept)
+    spool.save_sessions(kept)
 
     (found,) = Spool(spool.folder).recover()
 
@@ -75,12 +74,13 @@ def test_after_a_loss_of_power_only_sealed_entries_are_believed(spool: Spool, ou
     spool.add(entry(output, crc32c=UNKNOWN), [output])
     resumable = entry(output)
     spool.add(resumable, [output])
-    spool.save(resumable)
+    spool.save_sessions(resumable)
 
     found = Spool(spool.folder, boot="another").recover()
 
     assert [one.name for one in found] == [sealed.name]
-    assert {path.name for path in spool.folder.iterdir()} == {"failed", sealed.name, f"{sealed.name}.json"}
+    kept = {f"{sealed.name}.{kind}" for kind in ("json", "sealed", "0.a.0001.exr")}
+    assert {path.name for path in spool.folder.iterdir()} == {"failed", *kept}
 
 
 def test_sealing_does_not_bring_back_what_is_in_the_bucket(spool: Spool, output: Path) -> None:
@@ -136,6 +136,45 @@ def test_an_entry_that_is_done_leaves_nothing(spool: Spool, output: Path) -> Non
     assert [path.name for path in spool.folder.iterdir()] == ["failed"]
 
 
+def test_a_sealed_entry_needs_no_other_record_and_an_unsealed_one_no_session(spool: Spool, output: Path) -> None:
+    sealed, resumable = entry(output), entry(output)
+    for kept in (sealed, resumable):
+        spool.add(kept, [output])
+        kept.files[0].session = "https://upload/1"
+        spool.save_sessions(kept)
+    spool.seal(sealed)
+    (spool.folder / f"{sealed.name}.json").write_bytes(b"")  # as the disk may show it after a loss of power
+    half = spool.folder / f"{resumable.name}.session"
+    half.write_bytes(half.read_bytes()[:-9])
+
+    first, second = Spool(spool.folder).recover()
+
+    assert (first.name, first.sealed, first.files[0].session) == (sealed.name, True, "https://upload/1")
+    assert (second.name, second.sealed, second.files[0].session) == (resumable.name, False, None)
+
+
+def test_a_base_name_as_long_as_the_disk_takes_is_kept_by_its_extension(spool: Spool, tmp_path: Path) -> None:
+    output = tmp_path / ("n" * 251 + ".exr")
+    output.write_bytes(b"pixels")
+    spool.add(entry(output), [output])
+
+    (found,) = spool.recover()
+
+    assert found.files[0].path.name == f"{found.name}.0.exr"
+    assert found.files[0].path.read_bytes() == b"pixels"
+
+
+@pytest.mark.parametrize("name", ["json", "sealed", "part", "0.json"])
+def test_an_output_may_be_called_as_the_spool_calls_its_own(spool: Spool, tmp_path: Path, name: str) -> None:
+    output = tmp_path / name
+    output.write_bytes(b"pixels")
+    spool.add(entry(output), [output])
+
+    (found,) = spool.recover()
+
+    assert found.files[0].path.read_bytes() == b"pixels"
+
+
 def test_without_its_json_an_entry_never_was(spool: Spool, output: Path) -> None:
     kept = entry(output)
     spool.add(kept, [output])
@@ -154,7 +193,7 @@ def test_an_entry_whose_bytes_or_words_are_lost_is_dropped(spool: Spool, output:
     if harm == "cut":
         file.write_bytes(file.read_bytes()[:-9])
     elif harm == "gone":
-        shutil.rmtree(spool.folder / kept.name)
+        kept.files[0].path.unlink()
     else:
         kept.files[0].path.chmod(0o600)
         kept.files[0].path.write_bytes(b"pix")
@@ -193,7 +232,7 @@ def test_what_failed_long_ago_is_dropped(spool: Spool, output: Path) -> None:
 def test_a_kill_in_the_middle_of_putting_aside_loses_nothing(spool: Spool, output: Path) -> None:
     kept = entry(output)
     spool.add(kept, [output])
-    (spool.folder / kept.name).rename(spool.failed / kept.name)
+    kept.files[0].path.rename(spool.failed / kept.files[0].path.name)
 
     (found,) = Spool(spool.folder).recover()
 
