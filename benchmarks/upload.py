@@ -3,10 +3,10 @@
 Frames are files of random bytes at the places that the agent gives, written before the clock starts, as a renderer
 writes them. *Reply*: each `publish` is timed alone, right after its frame was written, while those before it are
 uploaded; beside it, by turns before and after, the *bare* steps that a reply stands for, in a process that does nothing
-else (upload_bare.py); the reply where nothing is uploaded meanwhile; and, as the worst there can be, all frames at once. *Rate*: from the first of these to the end of
-`drain`, when all are uploaded, verified and committed; beside it ``curl -T`` of the same number of files to the same
-server (see upload_server.py), as many at once, in turns. *Bound*: with room for four frames in the spool, how much it
-ever holds, and that all frames arrive all the same.
+else (upload_bare.py); the reply where nothing is uploaded meanwhile; and, as the worst there can be, all frames at
+once. *Rate*: from the first of these to the end of `drain`, when all are uploaded, verified and committed; beside it
+``curl -T`` of the same number of files to the same server (see upload_server.py), as many at once, in turns. *Bound*:
+with room for four frames in the spool, how much it ever holds, and that all frames arrive all the same.
 """
 
 from __future__ import annotations

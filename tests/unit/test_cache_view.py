@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from jit_render.cache import ViewTree
+from jit_render.cache import ViewTree, files
 from jit_render.cache.layout import Layout
 from jit_render.model.errors import CacheError, HostilePath
 from jit_render.model.identity import ObjectUrl
@@ -25,7 +25,7 @@ def layout(tmp_path):
 
 @pytest.fixture
 def view(layout):
-    return ViewTree(layout, dispose=lambda aside: None)
+    return ViewTree(layout, dispose=files.remove)
 
 
 @pytest.fixture
