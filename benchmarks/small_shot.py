@@ -19,15 +19,13 @@ _SCRIPT = Path(plates.__file__).with_name("shot.nk")
 class SmallShot:
     """A studio of one shot: plates below the URL `plates`; outputs, records and caches below `folder`.
 
-    `endpoint`: of the fake Cloud Storage, where something of it is there. `out`: URL for the outputs, where they do not
-    lie below `folder`. `size`: width and height of the plates in pixels.
+    `endpoint`: of the fake Cloud Storage, where the plates are in it. `size`: width and height of the plates in pixels.
     """
 
     folder: Path
     plates: ObjectUrl
     frames: int
     endpoint: str = ""
-    out: str = ""
     size: tuple[int, int] = SIZE
 
     def make_plates(self) -> None:
@@ -42,7 +40,7 @@ class SmallShot:
             {
                 "job": {"state": f"{here}/state", "chunk": self.frames},
                 "paths": [
-                    {"prefix": "/mnt/show/sh010/out", "target": self.out or f"{here}/out", "mode": "write"},
+                    {"prefix": "/mnt/show/sh010/out", "target": f"{here}/out", "mode": "write"},
                     {"prefix": "/mnt/show", "target": str(self.plates)},
                 ],
                 "cache": {"root": str(self.folder / cache), "limit": "10G", "free_space": 0, "lookahead": lookahead},
