@@ -1,14 +1,16 @@
 """What reading from the view costs beside reading plain files: nothing but the look at one link.
 
-The same bytes lie in plain files of one folder and in the cache, where a job sees them through its view. A process that
-holds a frame's leases reads them by the names that the filter gives it. Two ways to read: whole files of 25 MiB, as a
-renderer reads plates, and files of 64 KiB, where opening counts most. Both places are read in turns, all in the page
-cache; medians over many rounds. Then whole frames are rendered (warm_render.py): what else there is, is the time in the
-callbacks. Two renders side by side differ by more than a hundredth on any shared machine; their range is told, too.
+Plain files in one folder are the cache's own by another name (a hard link): a copy would lie on other pages of memory,
+which alone makes a hundredth of difference, either way. A process that holds a frame's leases reads them by the names
+that the filter gives it. Two ways to read: whole files of 25 MiB, as a renderer reads plates, and files of 64 KiB, where
+opening counts most. Both places are read in turns, all in the page cache; medians over many rounds. Then whole frames
+are rendered (warm_render.py): what else there is, is the time in the callbacks. Two renders side by side differ by more
+than a hundredth on any shared machine; their range is told, too.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import tempfile
 import time
@@ -31,7 +33,7 @@ _BLOCK_BYTES = 1 << 18
 
 def measure(*, quick: bool) -> dict[str, Any]:
     """Seconds to read all; `ratios` of the view to plain files."""
-    rounds = 15 if quick else 101
+    rounds = 15 if quick else 301
     with tempfile.TemporaryDirectory(prefix="jit-render-bench-", dir="/var/tmp") as name:
         folder = Path(name)
         names = {kind: _make(folder, kind, *sizes) for kind, sizes in _KINDS.items()}
@@ -43,19 +45,19 @@ def measure(*, quick: bool) -> dict[str, Any]:
             if bad := [answer for answer in answers if answer["state"] != "local"]:
                 raise RuntimeError(f"not cached: {bad[0]}")
             seen = filter_over(client.held, lambda each: each)
-            raw: dict[str, Any] = {
-                kind: _compare([str(folder / "plates" / each) for each in names[kind]], asked[kind], seen, rounds)
+            read = {
+                kind: _compare(_plain(folder / "plain" / kind, asked[kind], seen), asked[kind], seen, rounds)
                 for kind in _KINDS
             }
             client.close()
         rendered = warm_render.compare(folder, quick=quick)
-    ratios = {kind: round(entry["view"] / entry["plain"], 4) for kind, entry in raw.items()}
-    pairs = zip(rendered["view"], rendered["plain"], strict=True)  # of one round: the machine's pace changes slowly
-    sides = sorted(view / plain for view, plain in pairs)
+    ratios = {kind: round(statistics.median(_ratios(spent)), 4) for kind, spent in read.items()}
+    raw: dict[str, Any] = {kind: _medians(spent) for kind, spent in read.items()}
+    sides = sorted(_ratios(rendered))
     shares = [1 + hooks / (view - hooks) for view, hooks in zip(rendered["view"], rendered["hooks"], strict=True)]
     ratios["render"] = round(statistics.median(shares), 4)
     ratios["render_side_by_side"] = round(statistics.median(sides), 4)
-    raw["render"] = {key: statistics.median(samples) for key, samples in rendered.items()}
+    raw["render"] = _medians(rendered)
     raw["render_side_by_side"] = {"from": round(sides[0], 4), "to": round(sides[-1], 4)}
     raw["rounds"] = rendered
     targets = {"large": TARGET, "render": TARGET}
@@ -92,7 +94,25 @@ def _make(folder: Path, kind: str, count: int, size_bytes: int) -> list[str]:
     return [f"{kind}/{number:04}.bin" for number in range(count)]
 
 
-def _compare(plain: list[str], asked: list[str], seen: Any, rounds: int) -> dict[str, float]:
+def _plain(folder: Path, asked: list[str], seen: Any) -> list[str]:
+    """The same files by plain names in `folder`."""
+    folder.mkdir(parents=True)
+    names = [str(folder / Path(each).name) for each in asked]
+    for each, name in zip(asked, names, strict=True):
+        os.link(Path(seen(each)).resolve(), name)
+    return names
+
+
+def _ratios(spent: dict[str, list[float]]) -> list[float]:
+    """Of the two of each round: the machine's pace changes, but slowly."""
+    return [view / plain for view, plain in zip(spent["view"], spent["plain"], strict=True)]
+
+
+def _medians(spent: dict[str, list[float]]) -> dict[str, float]:
+    return {key: statistics.median(samples) for key, samples in spent.items()}
+
+
+def _compare(plain: list[str], asked: list[str], seen: Any, rounds: int) -> dict[str, list[float]]:
     spent: dict[str, list[float]] = {"plain": [], "view": []}
     for number in range(rounds + 1):
         for key in ("plain", "view") if number % 2 else ("view", "plain"):
@@ -101,7 +121,7 @@ def _compare(plain: list[str], asked: list[str], seen: Any, rounds: int) -> dict
                 _read(name if key == "plain" else seen(name))
             if number:  # the first round only warms up
                 spent[key].append(time.perf_counter() - start)
-    return {key: statistics.median(samples) for key, samples in spent.items()}
+    return spent
 
 
 def _read(path: str) -> None:
