@@ -2,7 +2,7 @@
 
 Plain files in one folder are the cache's own by another name (a hard link): a copy would lie on other pages of memory,
 which alone makes a hundredth of difference, either way. A process that holds a frame's leases reads them by the names
-that the filter gives it. Two ways to read: whole files of 25 MiB, as a renderer reads plates, and files of 64 KiB, where
+that the filter gives it. Two ways to read: whole files of 25 MiB, as a renderer reads plates, and of 64 KiB, where
 opening counts most. Both places are read in turns, all in the page cache; medians over many rounds. Then whole frames
 are rendered (warm_render.py): what else there is, is the time in the callbacks. Two renders side by side differ by more
 than a hundredth on any shared machine; their range is told, too.
