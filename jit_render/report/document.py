@@ -25,7 +25,8 @@ th, td { text-align: left; padding: .25rem .5rem .25rem 0; border-bottom: 1px so
 td:first-child { min-width: 5.5rem; } td.n:first-child { min-width: 2.2rem; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .alarm { border-left: 4px solid #b00020; padding-left: .7rem; }
-@media (max-width: 430px) { table { font-size: .8rem; } th, td { padding-right: .35rem; } ul { padding-left: 1.2rem; } }
+@media (max-width: 430px) { body { padding: .6rem; } table { font-size: .8rem; }
+  th, td { padding-right: .35rem; } ul { padding-left: 1.2rem; } }
 @media print { body { max-width: none; padding: 0; font-size: 11pt; color: #000; }
   tr, .facts div, svg.chart, li { break-inside: avoid; }
   h1, h2, h3 { break-after: avoid; } thead { display: table-header-group; }
