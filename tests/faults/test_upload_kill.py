@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 from agent_kit import RENDERS, Place, Talker, wait_until
 
 from jit_render.model.settings import CacheSettings
+from jit_render.testing.certificates import Certificates
 from jit_render.testing.fake_gcs import FakeGcs
 from jit_render.testing.faults import At, Fault
 
@@ -89,8 +90,13 @@ QUEUED = State("queued behind others")
 
 
 @pytest.fixture
-def gcs() -> Iterator[FakeGcs]:
-    with FakeGcs(buckets=["studio"]) as server:
+def gcs(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGcs]:
+    tls = None
+    if getattr(request, "param", "") == "https":
+        made = Certificates.make(tmp_path)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made.authority))
+        tls = made.context()
+    with FakeGcs(buckets=["studio"], tls=tls) as server:
         yield server
 
 
@@ -152,7 +158,12 @@ def check_done(cloud: Place, gcs: FakeGcs, follower: Talker, frame: int, state: 
     assert Path(read_back["path"]).read_bytes() == data, state
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    ("gcs", "number"),
+    [("http", signal.SIGTERM), ("http", signal.SIGKILL), ("https", signal.SIGKILL)],
+    indirect=["gcs"],
+    ids=["SIGTERM", "SIGKILL", "SIGKILL-https"],
+)
 def test_ended_in_every_state_of_an_upload_the_next_agent_completes_each_once(
     cloud: Place, gcs: FakeGcs, number: signal.Signals
 ) -> None:
