@@ -59,6 +59,8 @@ def measure(*, quick: bool) -> dict[str, Any]:
     ratios["render_side_by_side"] = round(statistics.median(sides), 4)
     raw["render"] = _medians(rendered)
     raw["render_side_by_side"] = {"from": round(sides[0], 4), "to": round(sides[-1], 4)}
+    after = [seconds * 1000 for seconds in rendered["after_frame"]]
+    raw["after_frame_ms"] = {"median": round(statistics.median(after), 3), "longest": round(max(after), 3)}
     raw["rounds"] = rendered
     targets = {"large": TARGET, "render": TARGET}
     return {
@@ -83,6 +85,8 @@ def table(result: dict[str, Any]) -> Table:
     said = f"{raw['render']['plain'] * 1000:.0f}", f"{view * 1000:.0f}", f"{ratios['render_side_by_side']:.4f}"
     sides = raw["render_side_by_side"]
     shown.add_row("render, side by side", *said, f"({sides['from']:.2f} to {sides['to']:.2f})")
+    after = raw["after_frame_ms"]
+    shown.add_row("afterFrameRender, median, longest", "", f"{after['median']:.1f}, {after['longest']:.1f}", "", "")
     return shown
 
 

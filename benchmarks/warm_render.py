@@ -39,24 +39,29 @@ from jit_render.store import open_store
 from nuke_callbacks.client import Client
 
 _SHOW = "/mnt/show"
+_KEPT = ("plain", "view", "plain_wall", "view_wall", "hooks", "after_frame")
 _SIZES = {True: (1280, 720), False: plates.SIZE}
 
 
 @dataclass(frozen=True)
 class _Spent:
-    """Seconds of one renderer; ``hooks`` of its ``cpu``."""
+    """Seconds of one renderer; ``hooks`` of its ``cpu``, ``after_frame`` of its ``wall`` for each frame and Write."""
 
     cpu: float
     wall: float
     hooks: float = 0.0
+    after_frame: tuple[float, ...] = ()
 
 
 def compare(folder: Path, *, quick: bool) -> dict[str, list[float]]:
-    """Seconds that the frames behind the first take, in each round: ``plain``, ``view``, both ``_wall``, ``hooks``."""
+    """Seconds that the frames behind the first take, in each round: ``plain``, ``view``, both ``_wall``, ``hooks``.
+
+    And ``after_frame``: how long each of their ``afterFrameRender`` took.
+    """
     frames, rounds = (4, 3) if quick else (7, 9)
     shot = SmallShot(folder, ObjectUrl.parse((folder / "show").as_uri()), frames, size=_SIZES[quick])
     shot.make_plates()
-    spent: dict[str, list[float]] = {name: [] for name in ("plain", "view", "plain_wall", "view_wall", "hooks")}
+    spent: dict[str, list[float]] = {name: [] for name in _KEPT}
     settings = shot.settings("cache-render", lookahead=0)
     socket = ensure_running(Path(settings.cache.root), settings, SystemClock())
     turns = random.Random(0)
@@ -68,6 +73,7 @@ def compare(folder: Path, *, quick: bool) -> dict[str, list[float]]:
                 spent[f"{way}_wall"].append(many.wall - one.wall)
                 if way == "view":
                     spent["hooks"].append(many.hooks - one.hooks)
+                    spent["after_frame"] += many.after_frame[len(one.after_frame) :]
     with contextlib.closing(Client(str(socket), role="tool")) as client:
         client.connect()
         os.kill(int(client.stats()["agent"]["pid"]), signal.SIGTERM)
@@ -106,7 +112,8 @@ def _view(shot: SmallShot, socket: Path, count: int) -> _Spent:
         },
     )
     spent = _timed(StandinRenderer().command(request), renderer_environment(request), shot.folder / "view.log")
-    return replace(spent, hooks=float(said.read_text()))
+    told = hook_meter.read(said)
+    return replace(spent, hooks=told.cpu, after_frame=tuple(told.after_frame))
 
 
 def _request(shot: SmallShot, submission: Submission, settings: Settings) -> RenderRequest:
