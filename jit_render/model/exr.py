@@ -146,51 +146,61 @@ def _check(file: BinaryIO, size: int) -> None:
     first = file.tell()
     heads = _Heads(file.fileno(), size, sum(map(len, tables)))
     for number, (part, offsets) in enumerate(zip(parts, tables, strict=True)):
-        shape = part.head(multi=multi)
-        lines, top = (None, 0) if part.tiled else (part.lines(), part.window()[1])
-        for index, offset in enumerate(offsets):
-            if not first <= offset < size:
-                told = "was never written" if offset == 0 else f"would lie at byte {offset:,}"
-                raise _Broken(f"chunk {index + 1} of {len(offsets)} {told}")
-            values = heads.at(offset, shape)
-            if multi:
-                owner, *values = values
-                if owner != number:
-                    raise _Broken(f"chunk {index + 1} is of another part")
-            if lines is not None and values[0] != top + index * lines:
-                raise _Broken(f"chunk {index + 1} holds scan line {values[0]}")
-            if part.tiled and min(values[:4]) < 0:
-                raise _Broken(f"tile {index + 1} has a negative place")
-            length = values[-3] + values[-2] if part.deep else values[-1]
-            if length < 1 and not part.deep:
-                raise _Broken(f"chunk {index + 1} is empty")
-            end = offset + shape.size + length
-            if end > size:
-                raise _Broken(f"chunk {index + 1} of {len(offsets)} ends {end - size:,} bytes after the file")
+        _check_chunks(heads, part, offsets, number if multi else None, first)
+
+
+def _check_chunks(heads: _Heads, part: _Part, offsets: tuple[int, ...], number: int | None, first: int) -> None:
+    """That each chunk lies behind `first`, is the one that is meant, and ends inside the file."""
+    shape = part.head(multi=number is not None)
+    unpack, room, size, deep, tiled = shape.unpack_from, shape.size, heads.size, part.deep, part.tiled
+    lines, line = (None, 0) if tiled else (part.lines(), part.window()[1])
+    for index, offset in enumerate(offsets, 1):
+        if not first <= offset < size:
+            told = "was never written" if offset == 0 else f"would lie at byte {offset:,}"
+            raise _Broken(f"chunk {index} of {len(offsets)} {told}")
+        at = offset - heads.start
+        if at < 0 or at + room > heads.read_bytes:
+            at = heads.read(offset, room)
+        values: Sequence[int] = unpack(heads.data, at)
+        if number is not None:
+            owner, *values = values
+            if owner != number:
+                raise _Broken(f"chunk {index} is of another part")
+        if lines is not None:
+            if values[0] != line:
+                raise _Broken(f"chunk {index} holds scan line {values[0]}")
+            line += lines
+        elif tiled and min(values[:4]) < 0:
+            raise _Broken(f"tile {index} has a negative place")
+        length = values[-3] + values[-2] if deep else values[-1]
+        if length < 1 and not deep:
+            raise _Broken(f"chunk {index} is empty")
+        end = offset + room + length
+        if end > size:
+            raise _Broken(f"chunk {index} of {len(offsets)} ends {end - size:,} bytes after the file")
 
 
 class _Heads:
-    """The heads of a file's chunks.
+    """The heads of a file's chunks: so much of the file at a time as holds several.
 
     Where they lie close together many are read at once: each call to the system gives the interpreter away, and a
     renderer waits.
     """
 
     def __init__(self, descriptor: int, size: int, count: int) -> None:
+        self.size = size
+        self.data = b""
+        self.start = self.read_bytes = 0
         self._descriptor = descriptor
         self._ahead = _WINDOW_BYTES if size <= count * _CLOSE_BYTES else 0
-        self._data = b""
-        self._start = 0
 
-    def at(self, offset: int, shape: struct.Struct) -> Sequence[int]:
-        """What stands at `offset`."""
-        start = offset - self._start
-        if not 0 <= start <= len(self._data) - shape.size:
-            self._data = os.pread(self._descriptor, max(shape.size, self._ahead), offset)
-            self._start, start = offset, 0
-            if len(self._data) < shape.size:
-                raise _Broken("it ends in the middle of a chunk's head")
-        return shape.unpack_from(self._data, start)
+    def read(self, offset: int, room: int) -> int:
+        """Have `room` bytes at `offset` in `data`; where in it."""
+        self.data = os.pread(self._descriptor, max(room, self._ahead), offset)
+        self.start, self.read_bytes = offset, len(self.data)
+        if self.read_bytes < room:
+            raise _Broken("it ends in the middle of a chunk's head")
+        return 0
 
 
 def _parts(file: BinaryIO, flags: int, *, multi: bool) -> list[_Part]:
