@@ -141,12 +141,22 @@ class Client:
         outputs: Iterable[Output],
         frames: Optional[Sequence[int]] = None,
         seconds: float = 0.0,
+        end: bool = False,
     ) -> List[str]:
-        """Hand over finished outputs for upload; their URLs. `frames`: all that a movie holds."""
+        """Hand over finished outputs for upload; their URLs. `frames`: all that a movie holds.
+
+        `end` closes the frame's scope, too. Raises before it asks where an agent was lost and what it had leased is not
+        to be had any more (see `take_failures`): the outputs may have been made of holes.
+        """
         listed = [list(output) for output in outputs]
         held = list(frames) if frames is not None else [frame]
         with self._locked():
-            reply = self._call("publish", write=write, frame=frame, frames=held, outputs=listed, seconds=seconds)
+            fields = {"write": write, "frame": frame, "frames": held, "outputs": listed, "seconds": seconds, "end": end}
+            try:
+                reply = self._call("publish", **fields)
+            finally:
+                if end:
+                    self._leases.end(write)
         return [str(url) for url in reply.get("published", ())]
 
     def drain(self, session_only: bool = False) -> Drained:
@@ -200,6 +210,8 @@ class Client:
     def _call(self, verb: str, **fields: Any) -> Dict[str, Any]:
         for _ in range(_MOST_LOSSES):
             connection = self._connected(0.0 if self._is_lost else self._takeover_seconds)
+            if verb == "publish" and self._failures:
+                raise self._failures[0]
             try:
                 return connection.call(verb, fields, self._call_seconds)
             except ConnectionGone:

@@ -178,37 +178,45 @@ class Hooks:
             pass
 
     def _finish(self, write: str, frame: int, in_hand: Optional[FrameInHand]) -> None:
-        self.client.confirm()
+        movie = self._movies.get(write)
+        if in_hand is None or movie is not None:
+            self.client.confirm()
         self._raise_kept(frame, write)
         if in_hand is None:
             return
         if write in self._noted:
             self._noted.discard(write)
             note_absent(frame, write, ())
-        movie = self._movies.get(write)
         if movie is not None:
             movie.frames.append(frame)
+            self.client.end_frame(write, frame)
         else:
             seconds = self._clock() - in_hand.started
-            self._publish(write, in_hand.outputs, in_hand.places, [frame], seconds)
-        self.client.end_frame(write, frame)
+            self._publish(write, in_hand.outputs, in_hand.places, [frame], seconds, end=True)
 
     def _complete(self, write: str, frame: int, movie: Optional[Movie]) -> None:
         self.client.confirm()
         self._raise_kept(frame, write)
         if movie is not None and movie.frames:
-            self._publish(write, movie.outputs, movie.places, movie.frames, self._clock() - movie.started)
+            seconds = self._clock() - movie.started
+            self._publish(write, movie.outputs, movie.places, movie.frames, seconds, end=False)
         _, lost = self.client.drain(session_only=True)
         if lost:
             fail(frame, write, [AgentFailure(kind, "%s: %s" % (url, text)) for url, kind, text in lost])
 
-    def _publish(self, write: str, outputs: List[Output], places: List[str], frames: List[int], seconds: float) -> None:
+    def _publish(
+        self, write: str, outputs: List[Output], places: List[str], frames: List[int], seconds: float, *, end: bool
+    ) -> None:
         """Of several views only those that were rendered are there."""
         written = [output for output, place in zip(outputs, places) if os.path.lexists(place)]
         if not written:
             listed = ", ".join(output.name for output in outputs) or "it has no file name"
             raise AgentFailure("OutputInvalid", "%s wrote nothing (%s); see the renderer's log" % (write, listed))
-        self.client.publish(write, frames[0], written, frames, seconds)
+        try:
+            self.client.publish(write, frames[0], written, frames, seconds, end)
+        except AgentFailure:
+            self._raise_kept(frames[0], write)  # what an agent that was lost let go; kept, as all failures are
+            raise
 
     def _ask(self, name: str) -> str:
         """The way of a name that is not held. Never raises."""

@@ -19,7 +19,8 @@ ensure    names [[name, on_error], ...], write, frame, prefetch (bool)  answers 
 frame     state ("begin" | "resume" | "end"), write, frame,             outputs [path, ...] (not for end)
           outputs [[view, name], ...]
 publish   write, frame, frames (movies: all it holds, else [frame]),    published [url, ...]
-          outputs [[view, name], ...], seconds
+          outputs [[view, name], ...], seconds,
+          end (bool: the frame's scope ends with it)
 drain     session_only (bool)                                           committed [[write, view, frame], ...],
                                                                         failed [[url, kind, message], ...]
 stats     –                                                             agent {...}, attempt {...}
@@ -46,7 +47,8 @@ What has been begun for the same Write and the same outputs and is not yet publi
 Publish answers once its outputs survive a kill of every process on the node, and waits while the spool is over its
 limit. An output that was not written is left out of `published`; one that is incomplete is the error OutputInvalid,
 and then nothing of the request is taken. When an earlier output of the attempt cannot be uploaded, that is the error
-of the next publish, once in each session; what that publish brought is safe all the same. Drain waits for the
+of the next publish, once in each session; what that publish brought is safe all the same. With `end` the frame's scope
+ends as by ``frame end`` once the outputs are taken. Drain waits for the
 attempt's outputs (with `session_only`) or for all of the node's, and tells of the attempt all that this agent has
 committed (an agent knows nothing of what one before it did: the bucket does) and all that cannot be uploaded.
 

@@ -19,7 +19,7 @@ FIELDS = {
     "resolve": {"name", "write"},
     "ensure": {"names", "write", "frame", "prefetch"},
     "frame": {"state", "write", "frame", "outputs"},
-    "publish": {"write", "frame", "frames", "outputs", "seconds"},
+    "publish": {"write", "frame", "frames", "outputs", "seconds", "end"},
     "drain": {"session_only"},
     "stats": set(),
 }
@@ -181,6 +181,9 @@ class Agent:
             self.bucket[self._key(name)] = Path(self.place(name)).read_bytes()
             self.published.append((request["write"], view, tuple(request["frames"]), name))
             urls.append("gs://show" + self._key(name))
+        if request["end"]:
+            self.leased.pop(request["write"], None)
+            self.scopes.pop(request["write"], None)
         return {"published": urls}
 
     def _drain(self, request):

@@ -186,9 +186,11 @@ class Session:
 
     async def _publish(self, message: Message) -> Reply:
         job = self._need_job("publish")
-        publication = self._publication(job, message)
+        publication, is_end = self._publication(job, message), fields.flag(message, "end")
         # The file is whole and its owner has said so: it is taken in even if the owner dies meanwhile.
         entries = await asyncio.shield(asyncio.ensure_future(self._take(job, publication)))
+        if is_end:
+            self._end(publication.write)
         await self._waiting(self._node.wait_for_room())
         news = [failure for failure in self._attempt.failed if failure not in self._told]
         if news:

@@ -252,6 +252,38 @@ def test_a_frames_leases_end_with_the_frame(place: Place) -> None:
     assert talker.ask("stats")["agent"]["cache"]["leased_bytes"] == 0
 
 
+@pytest.mark.parametrize("end", [False, True])
+def test_a_publish_ends_the_frame_where_it_says_so(place: Place, *, end: bool) -> None:
+    place.put("show/plate.exr", bytes(400))
+    place.start()
+    talker = place.talk()
+    out = ["main", f"{RENDERS}/a.1.dpx"]
+    (path,) = talker.frame("begin", 1, [out])
+    talker.ensure(f"{SHOW}/plate.exr", write="Write1")
+    path.write_bytes(b"pixels")
+
+    talker.publish(1, [out], end=end)
+
+    assert talker.ask("stats")["agent"]["cache"]["leased_bytes"] == (0 if end else 400)
+    talker.drain()
+    assert [used.url for used in place.record(1).inputs] == [f"{place.bucket}/show/plate.exr"]
+    assert talker.call("publish", write="W", frame=1, outputs=[], end=1)["error"]["kind"] == "ProtocolError"
+
+
+def test_a_publish_that_takes_nothing_leaves_the_frame_open(place: Place) -> None:
+    place.put("show/plate.exr", bytes(400))
+    place.start()
+    talker = place.talk()
+    out = ["main", f"{RENDERS}/a.1.exr"]
+    (path,) = talker.frame("begin", 1, [out])
+    talker.ensure(f"{SHOW}/plate.exr", write="Write1")
+    path.write_bytes(b"no EXR")
+
+    assert talker.publish(1, [out], end=True)["error"]["kind"] == "OutputInvalid"
+
+    assert talker.ask("stats")["agent"]["cache"]["leased_bytes"] == 400
+
+
 def test_a_prefetch_is_answered_at_once_and_makes_the_demand_a_hit(cloud: Place, gcs: FakeGcs) -> None:
     for frame in range(5):
         cloud.put(f"show/plate.{frame}.exr", b"x" * 1000)

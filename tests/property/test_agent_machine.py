@@ -188,8 +188,8 @@ class AgentMachine(RuleBasedStateMachine):
         (place,) = reply["outputs"]
         self.open_frames[client] = (frame, Path(place))
 
-    @rule(client=CLIENTS, size=SIZES.filter(bool))
-    def publish(self, client, size):
+    @rule(client=CLIENTS, size=SIZES.filter(bool), end=st.booleans())
+    def publish(self, client, size, end):
         if client not in self.open_frames:
             return
         frame, place = self.open_frames[client]
@@ -198,12 +198,14 @@ class AgentMachine(RuleBasedStateMachine):
             return
         place.unlink(missing_ok=True)
         place.write_bytes(data)
-        fields = {"write": "W", "frame": frame, "frames": [frame], "outputs": output(client[0], frame)}
+        fields = {"write": "W", "frame": frame, "frames": [frame], "outputs": output(client[0], frame), "end": end}
         reply = self.do(self.ask(client, "publish", **fields))
         if reply == "OutputBusy":  # published before, then begun by another
             assert self.others_write(client, frame)
             return
         self.write_leases.pop(client, None)
+        if end:
+            self.release(client, "W")
         assert reply["published"] == [f"gs://out/{client[0]}.{frame:04d}.txt"]
         earlier = self.published.setdefault((client[0], frame), [])
         assert earlier or place.read_bytes() == data  # where an earlier attempt has won, ours leaves the view

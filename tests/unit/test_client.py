@@ -181,6 +181,51 @@ def test_what_was_written_before_the_agent_was_lost_is_published(agent, client):
     assert agent.bucket["/out/o.7.exr"] == b"pixels"
 
 
+def test_a_publish_that_ends_the_frame_holds_nothing_of_it_any_more(agent, client):
+    output = ("main", "/mnt/show/out/o.7.exr")
+    (place,) = client.begin_frame("Write1", 7, [output])
+    client.ensure([[plate(1), "error"]], "Write1", 7)
+    Path(place).write_bytes(b"pixels")
+
+    client.publish("Write1", 7, [output], end=True)
+
+    assert client.held == {}
+    assert agent.leased == {}
+
+
+def test_what_was_made_of_a_file_that_left_the_cache_is_not_published(agent, client):
+    output = ("main", "/mnt/show/out/o.7.exr")
+    (place,) = client.begin_frame("Write1", 7, [output])
+    client.ensure([[plate(1), "error"]], "Write1", 7)
+    Path(place).write_bytes(b"pixels")
+    agent.kill()
+    Path(agent.place(plate(1))).unlink()
+    Path(agent.place(plate(1)) + ".other").write_bytes(b"takes the inode")
+    agent.start()
+
+    with pytest.raises(AgentFailure, match="left the cache"):
+        client.publish("Write1", 7, [output], end=True)
+
+    assert agent.said("publish") == []
+    assert client.held == {}
+    assert len(client.take_failures()) == 1
+
+
+def test_an_agent_that_is_lost_over_a_publish_may_have_lost_what_it_leased(agent, client):
+    output = ("main", "/mnt/show/out/o.7.exr")
+    (place,) = client.begin_frame("Write1", 7, [output])
+    client.ensure([[plate(1), "error"]], "Write1", 7)
+    Path(place).write_bytes(b"pixels")
+    agent.silent.add("publish")
+    agent.failing[plate(1)] = ("GenerationGone", "a.1.exr was overwritten", False)
+
+    with pytest.raises(AgentFailure, match="was overwritten"):
+        client.publish("Write1", 7, [output], end=True)
+
+    assert len(agent.said("publish")) == 1
+    assert agent.published == []
+
+
 def test_a_request_whose_reply_did_not_come_is_sent_again(agent, client):
     client.connect()
     agent.silent.add("resolve")
