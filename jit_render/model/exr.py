@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from io import BufferedReader
+from operator import add
 from pathlib import Path
-from typing import BinaryIO
+from typing import TypeVar
 
 from jit_render.model.errors import OutputInvalid
 
@@ -37,6 +39,9 @@ _WINDOW_BYTES = 1 << 16
 # Scan lines in one chunk by the number of the compression: none, RLE, ZIPS, ZIP, PIZ, PXR24, B44, B44A, DWAA, DWAB,
 # HTJ2K256, HTJ2K32. A number that is not here is from a later version: its chunks are counted by `chunkCount`.
 _LINES = (1, 1, 1, 16, 32, 16, 32, 32, 32, 256, 256, 32)
+
+
+_T = TypeVar("_T")
 
 
 class _Broken(Exception):
@@ -127,7 +132,7 @@ def check_exr(path: Path) -> None:
             ) from None
 
 
-def _check(file: BinaryIO, size: int) -> None:
+def _check(file: BufferedReader, size: int) -> None:
     magic, flags = struct.unpack("<4sI", _take(file, 8))
     if magic != MAGIC:
         raise _Broken("it does not start as one")
@@ -143,67 +148,85 @@ def _check(file: BinaryIO, size: int) -> None:
         if count < 0 or count * 8 > size - file.tell():
             raise _Broken("it ends inside the chunk offset table")
         tables.append(struct.unpack(f"<{count}Q", _take(file, count * 8)))
-    first = file.tell()
-    heads = _Heads(file.fileno(), size, sum(map(len, tables)))
+    body = _Body(file.fileno(), file.tell(), size, size <= sum(map(len, tables)) * _CLOSE_BYTES)
     for number, (part, offsets) in enumerate(zip(parts, tables, strict=True)):
-        _check_chunks(heads, part, offsets, number if multi else None, first)
+        if offsets:
+            body.check(part, offsets, number if multi else None)
 
 
-def _check_chunks(heads: _Heads, part: _Part, offsets: tuple[int, ...], number: int | None, first: int) -> None:
-    """That each chunk lies behind `first`, is the one that is meant, and ends inside the file."""
-    shape = part.head(multi=number is not None)
-    unpack, room, size, deep, tiled = shape.unpack_from, shape.size, heads.size, part.deep, part.tiled
-    lines, line = (None, 0) if tiled else (part.lines(), part.window()[1])
-    for index, offset in enumerate(offsets, 1):
-        if not first <= offset < size:
-            told = "was never written" if offset == 0 else f"would lie at byte {offset:,}"
-            raise _Broken(f"chunk {index} of {len(offsets)} {told}")
-        at = offset - heads.start
-        if at < 0 or at + room > heads.read_bytes:
-            at = heads.read(offset, room)
-        values: Sequence[int] = unpack(heads.data, at)
-        if number is not None:
-            owner, *values = values
-            if owner != number:
-                raise _Broken(f"chunk {index} is of another part")
-        if lines is not None:
-            if values[0] != line:
-                raise _Broken(f"chunk {index} holds scan line {values[0]}")
-            line += lines
-        elif tiled and min(values[:4]) < 0:
-            raise _Broken(f"tile {index} has a negative place")
-        length = values[-3] + values[-2] if deep else values[-1]
-        if length < 1 and not deep:
-            raise _Broken(f"chunk {index} is empty")
-        end = offset + room + length
-        if end > size:
-            raise _Broken(f"chunk {index} of {len(offsets)} ends {end - size:,} bytes after the file")
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """The chunks, from byte `first` to the file's end at `size`.
 
-
-class _Heads:
-    """The heads of a file's chunks: so much of the file at a time as holds several.
-
-    Where they lie close together many are read at once: each call to the system gives the interpreter away, and a
-    renderer waits.
+    They are looked at column by column, for there may be thousands, and a renderer waits.
     """
 
-    def __init__(self, descriptor: int, size: int, count: int) -> None:
-        self.size = size
-        self.data = b""
-        self.start = self.read_bytes = 0
-        self._descriptor = descriptor
-        self._ahead = _WINDOW_BYTES if size <= count * _CLOSE_BYTES else 0
+    descriptor: int
+    first: int
+    size: int
+    are_close: bool
+    """So that reading many heads at once is cheaper, though it copies what lies between."""
 
-    def read(self, offset: int, room: int) -> int:
-        """Have `room` bytes at `offset` in `data`; where in it."""
-        self.data = os.pread(self._descriptor, max(room, self._ahead), offset)
-        self.start, self.read_bytes = offset, len(self.data)
-        if self.read_bytes < room:
-            raise _Broken("it ends in the middle of a chunk's head")
-        return 0
+    def check(self, part: _Part, offsets: tuple[int, ...], number: int | None) -> None:
+        """That each chunk lies behind `first`, is the one that is meant, and ends inside the file."""
+        count = len(offsets)
+        if min(offsets) < self.first or max(offsets) >= self.size:
+            index, offset = _odd(offsets, lambda offset: not self.first <= offset < self.size)
+            told = "was never written" if offset == 0 else f"would lie at byte {offset:,}"
+            raise _Broken(f"chunk {index} of {count} {told}")
+        shape = part.head(multi=number is not None)
+        columns = list(zip(*self._heads(offsets, shape), strict=True))
+        if number is not None:
+            owners = columns.pop(0)
+            if owners.count(number) != count:
+                raise _Broken(f"chunk {_odd(owners, lambda owner: owner != number)[0]} is of another part")
+        _check_places(part, columns)
+        lengths = tuple(map(add, columns[-3], columns[-2])) if part.deep else columns[-1]
+        if min(lengths) < 1 and not part.deep:
+            raise _Broken(f"chunk {_odd(lengths, lambda length: length < 1)[0]} is empty")
+        ends = tuple(map(add, offsets, lengths))
+        if max(ends) > self.size - shape.size:
+            index, end = _odd(ends, lambda end: end > self.size - shape.size)
+            raise _Broken(f"chunk {index} of {count} ends {end + shape.size - self.size:,} bytes after the file")
+
+    def _heads(self, offsets: tuple[int, ...], shape: struct.Struct) -> list[tuple[int, ...]]:
+        """What stands at each offset. Each call to the system gives the interpreter away: the fewer, the better."""
+        unpack, room, ahead = shape.unpack_from, shape.size, _WINDOW_BYTES if self.are_close else 0
+        data, start, last = b"", 0, -1  # a head that starts from `start` to `last` is in `data`
+        heads: list[tuple[int, ...]] = []
+        for offset in offsets:
+            if not start <= offset <= last:
+                data = os.pread(self.descriptor, max(room, ahead), offset)
+                start, last = offset, offset + len(data) - room
+                if last < start:
+                    raise _Broken("it ends in the middle of a chunk's head")
+            heads.append(unpack(data, offset - start))
+        return heads
 
 
-def _parts(file: BinaryIO, flags: int, *, multi: bool) -> list[_Part]:
+def _check_places(part: _Part, columns: Sequence[tuple[int, ...]]) -> None:
+    """That chunks of scan lines are in their order and tiles have a place."""
+    if part.tiled:
+        if min(map(min, columns[:4])) < 0:
+            index, _ = _odd(list(zip(*columns[:4], strict=True)), lambda place: min(place) < 0)
+            raise _Broken(f"tile {index} has a negative place")
+        return
+    step = part.lines()
+    if step is None:
+        return
+    _, bottom, _, top = part.window()
+    if columns[0] != tuple(range(bottom, top + 1, step)):
+        meant = iter(range(bottom, top + 1, step))
+        index, line = _odd(columns[0], lambda line: line != next(meant))
+        raise _Broken(f"chunk {index} holds scan line {line}")
+
+
+def _odd(values: Sequence[_T], is_odd: Callable[[_T], bool]) -> tuple[int, _T]:
+    """The number, from 1, of the first that is, and it."""
+    return next((number, value) for number, value in enumerate(values, 1) if is_odd(value))
+
+
+def _parts(file: BufferedReader, flags: int, *, multi: bool) -> list[_Part]:
     parts: list[_Part] = []
     while len(parts) < _MOST_PARTS:
         attributes = _header(file)
@@ -222,7 +245,7 @@ def _parts(file: BinaryIO, flags: int, *, multi: bool) -> list[_Part]:
     return parts
 
 
-def _header(file: BinaryIO) -> dict[str, bytes]:
+def _header(file: BufferedReader) -> dict[str, bytes]:
     attributes: dict[str, bytes] = {}
     while name := _text(file):
         _text(file)  # the attribute's type; its size follows, so it need not be understood
@@ -233,7 +256,7 @@ def _header(file: BinaryIO) -> dict[str, bytes]:
     return attributes
 
 
-def _count_by_first_offset(file: BinaryIO, part: _Part, *, alone: bool) -> int:
+def _count_by_first_offset(file: BufferedReader, part: _Part, *, alone: bool) -> int:
     """Chunks of a compression from the future, from where the first chunk starts; 0 where that tells nothing."""
     if not alone or part.integers("lineOrder", "<B")[0] != 0:
         return 0
@@ -245,16 +268,18 @@ def _count_by_first_offset(file: BinaryIO, part: _Part, *, alone: bool) -> int:
     return int(first - start) // 8
 
 
-def _text(file: BinaryIO) -> str:
-    found = bytearray()
-    while (byte := _take(file, 1)) != b"\0":
-        found += byte
-        if len(found) > _NAME_LIMIT_BYTES:
+def _text(file: BufferedReader) -> str:
+    """Up to the zero byte. (Nuke writes hundreds of attributes, so not byte by byte.)"""
+    found = b""
+    while not found.endswith(b"\0"):
+        ahead = file.peek()
+        found += _take(file, ahead.find(b"\0") + 1 or len(ahead) or 1)
+        if len(found) > _NAME_LIMIT_BYTES + 1:
             raise _Broken("its header is not one")
-    return found.decode("utf-8", "replace")
+    return found[:-1].decode("utf-8", "replace")
 
 
-def _take(file: BinaryIO, count: int) -> bytes:
+def _take(file: BufferedReader, count: int) -> bytes:
     data = file.read(count)
     if len(data) != count:
         raise _Broken("it ends in the middle of its header")
