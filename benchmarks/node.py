@@ -25,6 +25,7 @@ from jit_render.model.settings import Settings
 _START_SECONDS = 60.0
 _LOOK_SECONDS = 0.5
 _IDLE_SHARE = 0.04  # two ticks of 10 ms
+_SETTLE_SECONDS = 300.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 SHOW = "/mnt/show"
 OUT = "/mnt/out"
@@ -44,7 +45,10 @@ class Agent:
     def settle(self) -> None:
         """Wait until it does nothing any more."""
         clock, before = SystemClock(), -1.0
+        end = clock.monotonic() + _SETTLE_SECONDS
         while (used := self.cpu_seconds()) - before > _IDLE_SHARE * _LOOK_SECONDS:
+            if clock.monotonic() >= end:
+                raise AgentLost(f"the agent at {self.socket} is still at work after {_SETTLE_SECONDS:g} s.")
             before = used
             clock.sleep(_LOOK_SECONDS)
 

@@ -141,6 +141,7 @@ class Client:
         outputs: Iterable[Output],
         frames: Optional[Sequence[int]] = None,
         seconds: float = 0.0,
+        *,
         end: bool = False,
     ) -> List[str]:
         """Hand over finished outputs for upload; their URLs. `frames`: all that a movie holds.

@@ -213,7 +213,7 @@ class Hooks:
             listed = ", ".join(output.name for output in outputs) or "it has no file name"
             raise AgentFailure("OutputInvalid", "%s wrote nothing (%s); see the renderer's log" % (write, listed))
         try:
-            self.client.publish(write, frames[0], written, frames, seconds, end)
+            self.client.publish(write, frames[0], written, frames, seconds, end=end)
         except AgentFailure:
             self._raise_kept(frames[0], write)  # what an agent that was lost let go; kept, as all failures are
             raise

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jit_render.cache.lazy_verify import QUIET_SECONDS, ROUND_SECONDS
+from jit_render.cache.lazy_verify import ENTRY_BYTES, QUIET_SECONDS, ROUND_SECONDS
 from jit_render.testing.cache_house import CacheHouse, run, until
 from jit_render.testing.gated_store import GatedStore
 
@@ -97,6 +97,22 @@ def test_it_reads_no_faster_than_it_may(house, store):
             await until(lambda: pauses.taken[-1:] == [ROUND_SECONDS])
             await end(task)
             assert house.clock.monotonic() - began >= 4 * SIZE / RATE
+            assert max(pauses.taken[:-1]) <= QUIET_SECONDS
+
+    run(body())
+
+
+def test_tiny_files_are_opened_no_faster_than_it_may(house, store):
+    async def body():
+        async with house.cache() as cache:
+            for number in range(100):
+                await cache.acquire("s", store.put(f"gs://show/{number}", b"tiny"))
+            await cache._index.flush()
+            began = house.clock.monotonic()
+            pauses, task = begin(cache, house.clock)
+            await until(lambda: pauses.taken[-1:] == [ROUND_SECONDS])
+            await end(task)
+            assert house.clock.monotonic() - began >= 100 * ENTRY_BYTES / RATE
             assert max(pauses.taken[:-1]) <= QUIET_SECONDS
 
     run(body())
