@@ -45,8 +45,9 @@ agent, and what has been written in between must stay. For the same reason every
 What has been begun for the same Write and the same outputs and is not yet published stays, too: a movie grows.
 
 Publish answers once its outputs survive a kill of every process on the node, and waits while the spool is over its
-limit. An output that was not written is left out of `published`; one that is incomplete is the error OutputInvalid,
-and then nothing of the request is taken. When an earlier output of the attempt cannot be uploaded, that is the error
+limit. An output that was not written is left out of `published`; one that its writer did not end is the error
+OutputInvalid, and then nothing of the request is taken. (Whether an EXR is whole between its two ends is looked at
+before its upload.) When an earlier output of the attempt cannot be uploaded, that is the error
 of the next publish, once in each session; what that publish brought is safe all the same. With `end` the frame's scope
 ends as by ``frame end`` once the outputs are taken. Drain waits for the
 attempt's outputs (with `session_only`) or for all of the node's, and tells of the attempt all that this agent has

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -56,6 +57,7 @@ async def _serve(settings: AgentSettings) -> None:
 
     clock = SystemClock()
     node = Node(settings, open_store(settings.store, clock), clock)
+    gc.freeze()  # the modules: to look through them for garbage takes 28 ms of a renderer's time
     loop = asyncio.get_running_loop()
     with NoticeWatch(lambda: _on_notice(loop, node)):
         await Server(node).run()

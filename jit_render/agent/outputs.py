@@ -19,7 +19,7 @@ import os
 import secrets
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ from jit_render.model.errors import (
     UnmappedPath,
     UsageError,
 )
-from jit_render.model.exr import EXTENSIONS, check_exr
+from jit_render.model.exr import EXTENSIONS, check_exr, check_exr_ended
 from jit_render.model.identity import ObjectUrl
 
 LOG = logging.getLogger(__name__)
@@ -221,13 +221,13 @@ def _check(url: ObjectUrl, place: Path) -> None:
     """Raises OutputInvalid for an output that is not whole."""
     if not _is_file(place):
         raise OutputInvalid(f"{url} was not written though files of the same frame were; render the frame again.")
-    check_whole(place)
+    check_whole(place, check_exr_ended)  # the rest is looked at before the upload: a renderer waits (0091)
 
 
-def check_whole(place: Path) -> None:
-    """Raises OutputInvalid for an EXR that is not complete and for any empty file. In a thread."""
+def check_whole(place: Path, check: Callable[[Path], None] = check_exr) -> None:
+    """Raises OutputInvalid for an EXR that does not pass `check` and for any empty file. In a thread."""
     if place.suffix.lower() in EXTENSIONS:
-        check_exr(place)
+        check(place)
     elif place.stat().st_size == 0:
         raise OutputInvalid(f"{place.name} is empty ({place}); render the frame again.")
 

@@ -5,7 +5,8 @@ writer that was killed leaves offsets of zero, and a copy that was cut short lea
 beyond the end of the file. `check_exr` reads the header of every part, computes how many chunks that part must
 have, and then visits the head of each chunk: it must lie behind the tables, say the block it is meant to be,
 and end inside the file. Cost: one small read per chunk (68 for a 1080p frame in ZIP), or one per 64 KiB where they are
-many and small (1080 in Nuke's default, ZIP of one line).
+many and small (1080 in Nuke's default, ZIP of one line). `check_exr_ended` visits only the last chunk of each part: it
+tells those who wait whether its writer came to the end.
 
 Layout (little-endian), from the OpenEXR file layout document: magic, version and flags, one header per part
 (attributes: name, type, size, bytes; an empty name ends it; in a multi-part file an empty header ends the list), one
@@ -17,12 +18,10 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BufferedReader
-from operator import add
 from pathlib import Path
-from typing import TypeVar
 
 from jit_render.model.errors import OutputInvalid
 
@@ -39,9 +38,6 @@ _WINDOW_BYTES = 1 << 16
 # Scan lines in one chunk by the number of the compression: none, RLE, ZIPS, ZIP, PIZ, PXR24, B44, B44A, DWAA, DWAB,
 # HTJ2K256, HTJ2K32. A number that is not here is from a later version: its chunks are counted by `chunkCount`.
 _LINES = (1, 1, 1, 16, 32, 16, 32, 32, 32, 256, 256, 32)
-
-
-_T = TypeVar("_T")
 
 
 class _Broken(Exception):
@@ -122,17 +118,26 @@ def _per_level(size: int, tile: int, level: int, *, up: bool) -> int:
 
 def check_exr(path: Path) -> None:
     """Return when the file at `path` is a whole EXR. Raises OutputInvalid naming it and what is missing, OSError."""
+    _check_file(path, every_chunk=True)
+
+
+def check_exr_ended(path: Path) -> None:
+    """The same without a look at the chunks between: a killed writer, a full disk and a cut file are found."""
+    _check_file(path, every_chunk=False)
+
+
+def _check_file(path: Path, *, every_chunk: bool) -> None:
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         try:
-            _check(file, size)
+            _check(file, size, every_chunk=every_chunk)
         except _Broken as broken:
             raise OutputInvalid(
                 f"{path.name} is no complete EXR: {broken} ({path}, {size:,} bytes); render the frame again."
             ) from None
 
 
-def _check(file: BufferedReader, size: int) -> None:
+def _check(file: BufferedReader, size: int, *, every_chunk: bool) -> None:
     magic, flags = struct.unpack("<4sI", _take(file, 8))
     if magic != MAGIC:
         raise _Broken("it does not start as one")
@@ -148,82 +153,74 @@ def _check(file: BufferedReader, size: int) -> None:
         if count < 0 or count * 8 > size - file.tell():
             raise _Broken("it ends inside the chunk offset table")
         tables.append(struct.unpack(f"<{count}Q", _take(file, count * 8)))
-    body = _Body(file.fileno(), file.tell(), size, size <= sum(map(len, tables)) * _CLOSE_BYTES)
+    first = file.tell()
+    heads = _Heads(file.fileno(), size, sum(map(len, tables)))
     for number, (part, offsets) in enumerate(zip(parts, tables, strict=True)):
-        if offsets:
-            body.check(part, offsets, number if multi else None)
+        _check_offsets(offsets, first, size)
+        last = offsets.index(max(offsets)) if offsets else 0
+        looked_at = range(len(offsets)) if every_chunk else range(last, min(last + 1, len(offsets)))
+        _check_chunks(heads, part, offsets, number if multi else None, looked_at)
 
 
-@dataclass(frozen=True, slots=True)
-class _Body:
-    """The chunks, from byte `first` to the file's end at `size`.
+def _check_offsets(offsets: tuple[int, ...], first: int, size: int) -> None:
+    """That each chunk lies behind `first` and begins inside the file."""
+    if offsets and (min(offsets) < first or max(offsets) >= size):
+        index, offset = next((index, at) for index, at in enumerate(offsets, 1) if not first <= at < size)
+        told = "was never written" if offset == 0 else f"would lie at byte {offset:,}"
+        raise _Broken(f"chunk {index} of {len(offsets)} {told}")
 
-    They are looked at column by column, for there may be thousands, and a renderer waits.
+
+def _check_chunks(heads: _Heads, part: _Part, offsets: tuple[int, ...], number: int | None, looked_at: range) -> None:
+    """That each chunk that is `looked_at` is the one that is meant and ends inside the file."""
+    shape = part.head(multi=number is not None)
+    unpack, room, size, deep, tiled = shape.unpack_from, shape.size, heads.size, part.deep, part.tiled
+    lines, line = (None, 0) if tiled else (part.lines(), part.window()[1])
+    if lines is not None:
+        line += lines * looked_at.start
+    for index, offset in enumerate(offsets[looked_at.start : looked_at.stop], looked_at.start + 1):
+        at = offset - heads.start
+        if at < 0 or at + room > heads.read_bytes:
+            at = heads.read(offset, room)
+        values: Sequence[int] = unpack(heads.data, at)
+        if number is not None:
+            owner, *values = values
+            if owner != number:
+                raise _Broken(f"chunk {index} is of another part")
+        if lines is not None:
+            if values[0] != line:
+                raise _Broken(f"chunk {index} holds scan line {values[0]}")
+            line += lines
+        elif tiled and min(values[:4]) < 0:
+            raise _Broken(f"tile {index} has a negative place")
+        length = values[-3] + values[-2] if deep else values[-1]
+        if length < 1 and not deep:
+            raise _Broken(f"chunk {index} is empty")
+        end = offset + room + length
+        if end > size:
+            raise _Broken(f"chunk {index} of {len(offsets)} ends {end - size:,} bytes after the file")
+
+
+class _Heads:
+    """The heads of a file's chunks: so much of the file at a time as holds several.
+
+    Where they lie close together many are read at once: each call to the system gives the interpreter away, and a
+    renderer waits.
     """
 
-    descriptor: int
-    first: int
-    size: int
-    are_close: bool
-    """So that reading many heads at once is cheaper, though it copies what lies between."""
+    def __init__(self, descriptor: int, size: int, count: int) -> None:
+        self.size = size
+        self.data = b""
+        self.start = self.read_bytes = 0
+        self._descriptor = descriptor
+        self._ahead = _WINDOW_BYTES if size <= count * _CLOSE_BYTES else 0
 
-    def check(self, part: _Part, offsets: tuple[int, ...], number: int | None) -> None:
-        """That each chunk lies behind `first`, is the one that is meant, and ends inside the file."""
-        count = len(offsets)
-        if min(offsets) < self.first or max(offsets) >= self.size:
-            index, offset = _odd(offsets, lambda offset: not self.first <= offset < self.size)
-            told = "was never written" if offset == 0 else f"would lie at byte {offset:,}"
-            raise _Broken(f"chunk {index} of {count} {told}")
-        shape = part.head(multi=number is not None)
-        columns = list(zip(*self._heads(offsets, shape), strict=True))
-        if number is not None:
-            owners = columns.pop(0)
-            if owners.count(number) != count:
-                raise _Broken(f"chunk {_odd(owners, lambda owner: owner != number)[0]} is of another part")
-        _check_places(part, columns)
-        lengths = tuple(map(add, columns[-3], columns[-2])) if part.deep else columns[-1]
-        if min(lengths) < 1 and not part.deep:
-            raise _Broken(f"chunk {_odd(lengths, lambda length: length < 1)[0]} is empty")
-        ends = tuple(map(add, offsets, lengths))
-        if max(ends) > self.size - shape.size:
-            index, end = _odd(ends, lambda end: end > self.size - shape.size)
-            raise _Broken(f"chunk {index} of {count} ends {end + shape.size - self.size:,} bytes after the file")
-
-    def _heads(self, offsets: tuple[int, ...], shape: struct.Struct) -> list[tuple[int, ...]]:
-        """What stands at each offset. Each call to the system gives the interpreter away: the fewer, the better."""
-        unpack, room, ahead = shape.unpack_from, shape.size, _WINDOW_BYTES if self.are_close else 0
-        data, start, last = b"", 0, -1  # a head that starts from `start` to `last` is in `data`
-        heads: list[tuple[int, ...]] = []
-        for offset in offsets:
-            if not start <= offset <= last:
-                data = os.pread(self.descriptor, max(room, ahead), offset)
-                start, last = offset, offset + len(data) - room
-                if last < start:
-                    raise _Broken("it ends in the middle of a chunk's head")
-            heads.append(unpack(data, offset - start))
-        return heads
-
-
-def _check_places(part: _Part, columns: Sequence[tuple[int, ...]]) -> None:
-    """That chunks of scan lines are in their order and tiles have a place."""
-    if part.tiled:
-        if min(map(min, columns[:4])) < 0:
-            index, _ = _odd(list(zip(*columns[:4], strict=True)), lambda place: min(place) < 0)
-            raise _Broken(f"tile {index} has a negative place")
-        return
-    step = part.lines()
-    if step is None:
-        return
-    _, bottom, _, top = part.window()
-    if columns[0] != tuple(range(bottom, top + 1, step)):
-        meant = iter(range(bottom, top + 1, step))
-        index, line = _odd(columns[0], lambda line: line != next(meant))
-        raise _Broken(f"chunk {index} holds scan line {line}")
-
-
-def _odd(values: Sequence[_T], is_odd: Callable[[_T], bool]) -> tuple[int, _T]:
-    """The number, from 1, of the first that is, and it."""
-    return next((number, value) for number, value in enumerate(values, 1) if is_odd(value))
+    def read(self, offset: int, room: int) -> int:
+        """Have `room` bytes at `offset` in `data`; where in it."""
+        self.data = os.pread(self._descriptor, max(room, self._ahead), offset)
+        self.start, self.read_bytes = offset, len(self.data)
+        if self.read_bytes < room:
+            raise _Broken("it ends in the middle of a chunk's head")
+        return 0
 
 
 def _parts(file: BufferedReader, flags: int, *, multi: bool) -> list[_Part]:

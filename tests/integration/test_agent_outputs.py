@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import OpenImageIO as oiio  # noqa: N813 - its own documentation spells it so
 import pytest
 from agent_kit import RENDERS, SHOW, Place, Talker, wait_until
 
@@ -177,6 +178,29 @@ def test_an_incomplete_output_is_named_and_nothing_of_the_frame_is_taken(place: 
     assert all(not path.is_symlink() for path in paths)
     paths[0].write_bytes(b"")
     assert "left.1.dpx is empty" in talker.publish(1, [both[0]])["error"]["message"]
+
+
+def test_an_exr_with_a_hole_is_taken_but_never_uploaded(place: Place, tmp_path: Path) -> None:
+    exr = tmp_path / "a.exr"
+    assert oiio.ImageBufAlgo.zero(oiio.ROI(0, 64, 0, 64, 0, 1, 0, 3)).write(str(exr))
+    data = bytearray(exr.read_bytes())
+    data[len(data) * 3 // 4 : len(data) * 7 // 8] = bytes(len(data) * 7 // 8 - len(data) * 3 // 4)
+    place.start()
+    talker = place.talk()
+    hole, whole = ([output(frame, name="a.{}.exr")] for frame in (1, 2))
+    (path,) = render(talker, 1, data, *hole)
+
+    assert talker.publish(1, hole)["ok"]
+    _, failed = talker.drain()
+
+    assert [(url, kind) for url, kind, _ in failed] == [(f"{place.bucket}/renders/a.1.exr", "OutputInvalid")]
+    assert not os.path.lexists(path)
+    assert list(place.store.list(place.url("renders"))) == []
+    assert [left.name for left in place.spool.iterdir()] == ["failed"]
+    assert list((place.spool / "failed").iterdir()) == []
+    render(talker, 2, exr.read_bytes(), *whole)
+    talker.publish(2, whole)
+    assert talker.drain()[0] == [["Write1", "main", 2]]
 
 
 def test_an_output_that_may_not_be_written_is_refused_at_begin_and_at_publish(place: Place) -> None:
