@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from jit_render.farm.outcome import Outcome
+from jit_render.farm.overtime import Overtime
 from jit_render.farm.pace import Pace, reserve_seconds
 from jit_render.farm.watch import Stop
 from jit_render.model.clock import Clock
@@ -51,9 +53,13 @@ def signals_into(inbox: Inbox) -> Iterator[None]:
 class RenderLoop:
     """State of one attempt's rendering; used by one thread (`pace.in_hand` may be read by others)."""
 
-    def __init__(self, inbox: Inbox, pace: Pace, clock: Clock, grace_seconds: float, tell: Tell) -> None:
+    def __init__(
+        self, inbox: Inbox, clock: Clock, grace_seconds: float, tell: Tell, overtime: Overtime | None = None
+    ) -> None:
         self.inbox = inbox
-        self.pace = pace
+        self.pace = Pace()
+        self.overdue: Outcome | None = None
+        """Why the renderer was ended though nobody had asked to stop."""
         self.stop: Stop | None = None
         self.peak_memory_bytes = 0
         self.cpu_seconds = 0.0
@@ -61,6 +67,7 @@ class RenderLoop:
         self._clock = clock
         self._grace_seconds = grace_seconds
         self._tell = tell
+        self._overtime = overtime or Overtime()
         self._deadline = float("inf")
         self._halt_at = float("inf")
 
@@ -72,10 +79,14 @@ class RenderLoop:
         """Run one renderer process to its end, or to ours."""
         render = run(renderer, request, log, self.inbox.put)
         self._tell({"event": "renderer", "pid": render.pid})
+        self._overtime.begin()
         try:
             while render.running():
                 self.listen(POLL_SECONDS, render)
                 if self._clock.monotonic() >= min(self._cut(), self._halt_at):
+                    self._halt(render)
+                self.overdue = self.overdue or self._overtime.look(render, self.pace, self._clock.monotonic())
+                if self.overdue is not None:
                     self._halt(render)
         finally:
             if render.running():

@@ -46,14 +46,17 @@ class Pace:
             self.durations.append(now - self._started)
         self.in_hand = None
 
+    def seconds_in_hand(self, now: float) -> float:
+        """How long the frame in hand has taken; 0 where none is."""
+        return 0.0 if self.in_hand is None else now - self._started
+
     def expected_seconds(self, now: float) -> float | None:
         """Until the frame in hand (of a movie: the last one) is done; None while nothing was measured."""
         if not self.durations:
             return None
         usual = statistics.median(self.durations)
-        elapsed = now - self._started if self.in_hand is not None else 0.0
         more = max(0, self.asked - len(self.begun)) if self.whole else 0
-        return max(0.0, usual - elapsed) + more * usual
+        return max(0.0, usual - self.seconds_in_hand(now)) + more * usual
 
     def is_hopeless(self, now: float, deadline: float) -> bool:
         """True when the frame in hand is known not to be done by `deadline`."""

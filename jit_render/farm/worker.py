@@ -23,6 +23,7 @@ from jit_render.farm.attempts import Attempt
 from jit_render.farm.holding import hold_of, refuse_held, told
 from jit_render.farm.loop import RenderLoop, Tell, signals_into
 from jit_render.farm.outcome import Outcome
+from jit_render.farm.overtime import Overtime
 from jit_render.farm.pace import Pace
 from jit_render.farm.records import JobReader
 from jit_render.farm.stage import (
@@ -77,7 +78,8 @@ class WorkOptions:
 
 def work(settings: Settings, home: ObjectUrl, task: int, options: WorkOptions, clock: Clock) -> int:
     """Render what is missing of `task` of the job at `home`. Returns the exit code: 0, 1, 2, 3 or 75."""
-    loop = RenderLoop(queue.SimpleQueue(), Pace(), clock, settings.farm.grace, options.tell)
+    overtime = Overtime(settings.farm.hang_limit, settings.farm.frame_limit)
+    loop = RenderLoop(queue.SimpleQueue(), clock, settings.farm.grace, options.tell, overtime)
     with signals_into(loop.inbox), NoticeWatch(lambda: loop.inbox.put(Stop.PREEMPTED)):
         store = open_store(settings.store)
         try:
@@ -273,6 +275,8 @@ class _TaskRun:
             hold = hold_of(self._reader.store, self._reader.paths.home) if stop is Stop.CANCELLED else None
             why, words = _STOPPED[stop]
             return outcomes.failed(why, told(self._spec.id, hold) if hold else words)
+        if self._loop.overdue is not None:
+            return self._loop.overdue
         assert ended is not None
         if ended.verdict.failure is not None:
             return outcomes.of_render(ended)

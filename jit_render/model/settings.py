@@ -85,6 +85,10 @@ class FarmSettings(_Section):
     heartbeat: float = Field(default=10.0, gt=0)
     licence_wait: float = Field(default=3830.0, ge=0)
     """Seconds that a node of a service waits for a free licence before the service may try another node."""
+    hang_limit: float = Field(default=4500.0, ge=0)
+    """Seconds for which a renderer may do and say nothing (a callback may wait an hour for bytes); 0: for ever."""
+    frame_limit: float = Field(default=0.0, ge=0)
+    """Seconds that one frame may take; 0: as long as it takes."""
 
 
 class GcpSettings(_Section):

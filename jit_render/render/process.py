@@ -81,6 +81,8 @@ class RunningRender:
         self._absent: dict[str, AbsentNoted] = {}
         self._listener_error: Exception | None = None
         self._terminated = False
+        self.lines = 0
+        """That it has said so far."""
         self._ended = threading.Event()
         self._exit_code = 0
         self._usage = Usage(0, 0.0)
@@ -147,6 +149,7 @@ class RunningRender:
         assert stream is not None
         while line := stream.readline(LINE_LIMIT):
             self._keep(line)
+            self.lines += 1
             text = line.decode("utf-8", "replace").rstrip("\r\n")
             self._tail.append(text)
             event = self._renderer.read_line(text)

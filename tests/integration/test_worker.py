@@ -85,6 +85,23 @@ def test_a_notice_that_is_too_short_costs_the_frame_in_hand(make):
     until(lambda: not studio.renderers())
 
 
+@pytest.mark.parametrize(
+    ("mischief", "limit", "meant"),
+    [
+        ("hang@3", {"hang_limit": 2.0}, (75, FailureClass.NODE, "1-2", "the renderer hangs at frame 3")),
+        ("slow=60", {"frame_limit": 1.0}, (1, FailureClass.RENDER_ERROR, "", "frame 1 takes over 1 s")),
+    ],
+)
+def test_a_renderer_that_would_never_end_is_ended(make, mischief, limit, meant):
+    studio = make(frames=4, chunk=4, mischief=mischief)
+    farm = studio.settings.farm.model_copy(update=limit)
+    studio.settings = studio.settings.model_copy(update={"farm": farm})
+    code, record = one_attempt(studio, studio.submit().home)
+    assert (code, record.failure, record.frames_done) == meant[:3]
+    assert meant[3] in record.message
+    assert not studio.renderers()
+
+
 def test_an_attempt_that_was_taken_away_stops_at_the_next_frame(make):
     studio = make(frames=8, chunk=8, mischief="slow=0.3")
     home = studio.submit().home
