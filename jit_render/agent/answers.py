@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 from typing import Any
 
 from jit_render.cache.health import OUT_OF_DESCRIPTORS
@@ -13,11 +14,11 @@ from nuke_callbacks.wire import WireError
 Answer = dict[str, Any]
 
 
-def local(name: str, path: object, url: ObjectUrl, *, leased: bool) -> Answer:
+def local(name: str, path: str | Path, url: ObjectUrl, *, leased: bool) -> Answer:
     return _answer(name, "local", path=str(path), leased=leased, object=str(url))
 
 
-def absent(name: str, path: object, url: ObjectUrl, reason: str = "") -> Answer:
+def absent(name: str, path: str | Path, url: ObjectUrl, reason: str = "") -> Answer:
     return _answer(name, "absent", path=str(path), object=str(url), reason=reason)
 
 

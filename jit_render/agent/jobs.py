@@ -35,10 +35,15 @@ class Located:
     url: ObjectUrl
     """Its key may hold placeholders."""
     mode: Mode
-    place: Path
+    shown: str
     """Where it is in the job's view."""
     is_single: bool
     """One object. Patterns stand for many, bucket roots and names with a closing slash for folders."""
+
+    @property
+    def place(self) -> Path:
+        """`shown` as a path."""
+        return Path(self.shown)
 
 
 @dataclass(slots=True)
@@ -68,7 +73,7 @@ class Job:
                 return None
             url, mode = found
             is_single = bool(url.key) and not name.endswith(_FOLDER_ENDS) and not is_pattern(url.key)
-            known = Located(url, mode, self.view.place(self.id, url), is_single)
+            known = Located(url, mode, self.view.spelled(self.id, url), is_single)
             if len(self._located) >= MOST_LOCATED:
                 self._located.clear()
             self._located[name] = known
@@ -76,7 +81,7 @@ class Job:
 
     def locate_object(self, url: ObjectUrl) -> Located:
         """The one object `url`, whatever the names are that stand for it."""
-        return Located(url, self.path_map.mode_of(url) or "read", self.view.place(self.id, url), is_single=True)
+        return Located(url, self.path_map.mode_of(url) or "read", self.view.spelled(self.id, url), is_single=True)
 
     def _locate(self, name: str) -> tuple[ObjectUrl, Mode] | None:
         # Places in the view come first: a rule's prefix may hold the cache's own disk.

@@ -79,7 +79,7 @@ class Resolver:
             if path is None:
                 return None
             asker.scope.leased(info, hit=True)
-            return answers.local(name, _link(asker.job, located, path), located.url, leased=True)
+            return answers.local(name, _link(asker.job, located, str(path)), located.url, leased=True)
         except (JitRenderError, OSError) as error:
             return answers.failed(name, error)
 
@@ -98,7 +98,7 @@ class Resolver:
         try:
             if not located.is_single:
                 make_folder(located.place.parent)
-                return answers.local(name, located.place, url, leased=False)
+                return answers.local(name, located.shown, url, leased=False)
             if located.mode == "read":
                 return await self._input(asker, name, located)
             return await self._output(asker, name, located, must_exist=must_exist)
@@ -191,7 +191,7 @@ class Resolver:
                 asker.scope.absent.add(url)
                 if job.latest:
                     job.view.hide(job.id, url)  # an older version may still be shown there
-                return answers.absent(name, located.place, url)
+                return answers.absent(name, located.shown, url)
             except GenerationGone:
                 assert info is not None
                 if not job.latest or overwrites == MOST_OVERWRITES - 1:
@@ -246,15 +246,15 @@ class Resolver:
         """The pinned version of what an earlier job wrote; a job's own outputs are never planned inputs."""
         return await job.planned.find(url) if job.planned is not None and not job.latest else None
 
-    async def _acquire(self, asker: Asker, info: ObjectInfo) -> Path:
+    async def _acquire(self, asker: Asker, info: ObjectInfo) -> str:
         path = self._cache.lease_cached(asker.scope.holder, info.id)
         if path is not None:
             asker.scope.leased(info, hit=True)
             await self._cache.pins_written()  # it may be another job's copy that this one has pinned just now
-            return path
+            return str(path)
         got = await self._cache.acquire(asker.scope.holder, info)
         asker.scope.leased(info, hit=got.hit, wait_seconds=got.wait_seconds, fetched_bytes=got.fetched_bytes)
-        return got.path
+        return got.place
 
     async def _output(self, asker: Asker, name: str, located: Located, *, must_exist: bool) -> Answer:
         job, url, place = asker.job, located.url, located.place
@@ -298,7 +298,7 @@ class Resolver:
         return bool(whole)
 
 
-def _link(job: Job, located: Located, path: Path) -> Path:
+def _link(job: Job, located: Located, path: str) -> str:
     """The object's place, linked to `path`."""
-    job.view.link_at(located.place, located.url, path)
-    return located.place
+    job.view.link_at(located.shown, located.url, path)
+    return located.shown

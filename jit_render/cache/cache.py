@@ -177,7 +177,7 @@ class NodeCache:
             path = self._lease(holder, digest) if self._agrees(digest, info) else None
             if path is not None:
                 self._hits += 1
-                return Acquired(path, True, self._clock.monotonic() - began, 0)
+                return Acquired(str(path), True, self._clock.monotonic() - began, 0)
             if priority is Priority.PREFETCH and self._fetches.waiting() >= MOST_PREFETCHES:
                 raise PrefetchSkipped(f"{info.id}: not prefetched, {MOST_PREFETCHES} others wait already.")
             waiter, leads = self._fetches.join(info, holder, priority)
@@ -192,7 +192,7 @@ class NodeCache:
                 continue
             self._hits, self._misses = self._hits + landing.hit, self._misses + (not landing.hit)
             return Acquired(
-                landing.path, landing.hit, self._clock.monotonic() - began, landing.fetched_bytes if leads else 0
+                landing.place, landing.hit, self._clock.monotonic() - began, landing.fetched_bytes if leads else 0
             )
         raise AssertionError("unreachable: the last election returns or raises")
 

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from jit_render.cache.eviction import Space
@@ -82,7 +81,7 @@ class Carrier:
             if await self._is_good(entry, info, final):
                 entry.boot = self._boot
                 self._index.touch(entry)
-                return Landing(Path(final), hit=True, fetched_bytes=0)
+                return Landing(final, hit=True, fetched_bytes=0)
             _log.warning("cache %s: the copy of %s is damaged; it is fetched again", self._layout.root, info.id)
             if self._index.get(flight.digest) is entry:
                 self._discard(entry)
@@ -96,7 +95,7 @@ class Carrier:
             self._space.give_back(flight.digest)
         self.fetches += 1
         self.fetched_bytes += info.size_bytes
-        return Landing(Path(final), hit=False, fetched_bytes=info.size_bytes)
+        return Landing(final, hit=False, fetched_bytes=info.size_bytes)
 
     async def _need_disk(self, flight: Flight) -> None:
         try:

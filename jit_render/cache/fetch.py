@@ -21,7 +21,6 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from jit_render.cache.values import Priority
 from jit_render.model.errors import CacheError, CacheTooSmall, JitRenderError
@@ -38,7 +37,7 @@ _NOT_QUEUED = object()
 class Landing:
     """How a flight ended well."""
 
-    path: Path
+    place: str
     hit: bool
     fetched_bytes: int
 
@@ -192,6 +191,8 @@ class Fetches:
 
     def _next(self) -> Flight | None:
         """The first in line, taken out of it, if there is room for it now."""
+        if self._taken == self._width:
+            return None
         for priority, queue in self._queues.items():
             if not queue:
                 continue

@@ -39,8 +39,9 @@ class Reconciler:
     strays: int = 0
 
     async def run(self) -> None:
+        has_rows = bool(self.index.entries)
         for number in range(256):
-            await self._bucket(number)
+            await self._bucket(number, has_rows=has_rows)
         await self._links()
         if self.lost or self.strays:
             _log.warning(
@@ -48,9 +49,9 @@ class Reconciler:
                 self.layout.root, self.lost, self.strays,
             )  # fmt: skip
 
-    async def _bucket(self, number: int) -> None:
+    async def _bucket(self, number: int, *, has_rows: bool) -> None:
         folder = f"{self.layout.objects}/{number:02x}"
-        rows = await self._rows(number)
+        rows = await self._rows(number) if has_rows else {}
         lost, strays = await asyncio.get_running_loop().run_in_executor(self.executor, examine, folder, rows)
         for digest in lost:
             self._drop_row(digest)

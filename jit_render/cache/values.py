@@ -33,15 +33,20 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Acquired:
-    """An object that is here. ``path`` lies in ``objects/`` and is read-only.
+    """An object that is here. ``place`` lies in ``objects/`` and is read-only.
 
     ``hit``: its bytes were here already. ``fetched_bytes`` is told to one caller per download, so that sums are right.
     """
 
-    path: Path
+    place: str
     hit: bool
     wait_seconds: float
     fetched_bytes: int
+
+    @property
+    def path(self) -> Path:
+        """`place` as a path."""
+        return Path(self.place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,10 @@ class ViewTree:
 
     def place(self, job_id: str, url: ObjectUrl) -> Path:
         """Where `url` (which may be a pattern) is seen; touches no disk. Raises HostilePath where no disk takes it."""
+        return Path(self.spelled(job_id, url))
+
+    def spelled(self, job_id: str, url: ObjectUrl) -> str:
+        """The same as text: making a path of it costs more than all else that is done here."""
         place = f"{self.home(job_id)}/{url.view_path}"
         head = url.view_path.partition("/")[0]
         if len(os.fsencode(head)) > NAME_LIMIT_BYTES:
@@ -60,17 +64,16 @@ class ViewTree:
                 f"{str(url)[:120]}…: below {self._layout.view} the path is longer than the {PATH_LIMIT_BYTES} bytes "
                 "the system takes; set a shorter cache.root."
             )
-        return Path(place)
+        return place
 
     def link(self, job_id: str, url: ObjectUrl, target: Path) -> Path:
         """Show `target` at the place of `url`. Raises CacheError where a renderer's file stands, HostilePath."""
-        path = self.place(job_id, url)
-        self.link_at(path, url, target)
-        return path
+        place = self.spelled(job_id, url)
+        self.link_at(place, url, str(target))
+        return Path(place)
 
-    def link_at(self, path: Path, url: ObjectUrl, target: Path) -> None:
-        """The same where the place of `url` is known to be `path`."""
-        place, aim = str(path), str(target)
+    def link_at(self, place: str, url: ObjectUrl, aim: str) -> None:
+        """The same where the place of `url` is known."""
         try:
             if self._targets.get(place) != aim or not files.leads_to(place, aim):
                 self._put(place, aim)

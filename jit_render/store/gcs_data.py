@@ -11,6 +11,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from http.client import HTTPResponse
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -202,4 +203,9 @@ def _check_generation(doing: Doing) -> None:
 
 
 def _place(url: ObjectUrl) -> str:
-    return f"/b/{quote(bucket_of(url), safe='')}/o/{quote(url.key, safe='')}"
+    return f"{_bucket(bucket_of(url))}/o/{quote(url.key, safe='')}"
+
+
+@lru_cache(1000)
+def _bucket(name: str) -> str:
+    return f"/b/{quote(name, safe='')}"
