@@ -372,7 +372,7 @@ def test_nobody_is_led_into_the_spool_while_it_lets_go_of_a_file():
 
     spool.remove = slow_remove
     machine.begin_frame(client=client, frame=1)
-    machine.publish(client=client, size=90)
+    machine.publish(client=client, size=90, end=False)
     machine.do(asyncio.to_thread(stopped.wait))
     machine.begin_frame(client=client, frame=1)
     machine.disconnect(client=client)
@@ -390,7 +390,7 @@ def test_what_stood_outside_the_limit_counts_after_a_crash():
         machine.overwrite(name=name, size=size)
         machine.resolve(client=reader, name=name, in_frame=False)
     machine.begin_frame(client=writer, frame=1)
-    machine.publish(client=writer, size=450)
+    machine.publish(client=writer, size=450, end=False)
     machine.drain()
     assert machine.node.cache._space.surplus
     machine.flush()
