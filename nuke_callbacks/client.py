@@ -149,10 +149,12 @@ class Client:
         `end` closes the frame's scope, too. Raises before it asks where an agent was lost and what it had leased is not
         to be had any more (see `take_failures`): the outputs may have been made of holes.
         """
-        listed = [list(output) for output in outputs]
-        held = list(frames) if frames is not None else [frame]
+        fields: Dict[str, Any] = {"write": write, "frame": frame}
+        fields["frames"] = list(frames) if frames is not None else [frame]
+        fields.update(outputs=[list(output) for output in outputs], seconds=seconds)
+        if end:
+            fields["end"] = True
         with self._locked():
-            fields = {"write": write, "frame": frame, "frames": held, "outputs": listed, "seconds": seconds, "end": end}
             try:
                 reply = self._call("publish", **fields)
             finally:

@@ -20,7 +20,7 @@ frame     state ("begin" | "resume" | "end"), write, frame,             outputs 
           outputs [[view, name], ...]
 publish   write, frame, frames (movies: all it holds, else [frame]),    published [url, ...]
           outputs [[view, name], ...], seconds,
-          end (bool: the frame's scope ends with it)
+          end (the frame's scope ends with it; may be left out)
 drain     session_only (bool)                                           committed [[write, view, frame], ...],
                                                                         failed [[url, kind, message], ...]
 stats     –                                                             agent {...}, attempt {...}

@@ -19,7 +19,7 @@ FIELDS = {
     "resolve": {"name", "write"},
     "ensure": {"names", "write", "frame", "prefetch"},
     "frame": {"state", "write", "frame", "outputs"},
-    "publish": {"write", "frame", "frames", "outputs", "seconds", "end"},
+    "publish": {"write", "frame", "frames", "outputs", "seconds"},
     "drain": {"session_only"},
     "stats": set(),
 }
@@ -117,7 +117,7 @@ class Agent:
     def _reply(self, request):
         verb = request["verb"]
         wanted = FIELDS[verb] | {"id", "verb"}
-        if set(request) != wanted:
+        if set(request) - {"end"} != wanted:
             return self._error(request, "ProtocolError", f"{verb} has {sorted(request)}", False)
         if verb in self.refusing:
             return self._error(request, *self.refusing[verb])
@@ -181,7 +181,7 @@ class Agent:
             self.bucket[self._key(name)] = Path(self.place(name)).read_bytes()
             self.published.append((request["write"], view, tuple(request["frames"]), name))
             urls.append("gs://show" + self._key(name))
-        if request["end"]:
+        if request.get("end"):
             self.leased.pop(request["write"], None)
             self.scopes.pop(request["write"], None)
         return {"published": urls}

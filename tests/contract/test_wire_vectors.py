@@ -28,6 +28,7 @@ READERS = {
     "frame": fields.integer, "task": fields.integer, "attempt": fields.integer, "version": fields.integer,
     "pid": fields.integer, "seconds": fields.number, "prefetch": fields.flag, "session_only": fields.flag,
     "names": fields.pairs, "outputs": fields.pairs, "frames": fields.integers, "after": fields.digest,
+    "end": fields.flag,
 }  # fmt: skip
 
 
@@ -115,8 +116,9 @@ def _made_by_the_agent(answer):
 
 def _call(client, call):
     verb, *arguments = call
+    named = arguments.pop() if arguments and isinstance(arguments[-1], dict) else {}
     try:
-        return getattr(client, verb)(*arguments)
+        return getattr(client, verb)(*arguments, **named)
     except AgentFailure as failure:
         return failure
 
