@@ -213,7 +213,7 @@ class Client:
     def _call(self, verb: str, **fields: Any) -> Dict[str, Any]:
         for _ in range(_MOST_LOSSES):
             connection = self._connected(0.0 if self._is_lost else self._takeover_seconds)
-            if verb == "publish" and self._failures:
+            if verb == "publish" and self._failures:  # of the agent before: what is published may be made of holes
                 raise self._failures[0]
             try:
                 return connection.call(verb, fields, self._call_seconds)

@@ -33,12 +33,12 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from jit_render.agent.entry import UNKNOWN, Entry, SpoolFile
 from jit_render.cache.layout import this_boot
-from jit_render.model.errors import CacheError, DiskFull, JitRenderError
+from jit_render.model.errors import CacheError, DiskFull, JitRenderError, OutputInvalid
 from jit_render.store.crc import crc32c_of_file
 
 __all__ = ["Entry", "Spool", "SpoolFile"]
@@ -144,15 +144,20 @@ class Spool:
             self.remove_quietly(entry)
             raise self._not_kept(entry, error) from error
 
-    def sum(self, entry: Entry) -> None:
-        """Find the crc32c of each file. In a thread.
+    def sum(self, entry: Entry, look: Callable[[Path], None] = lambda _: None) -> None:
+        """Find the crc32c of each file once it has passed `look`. In a thread.
 
-        What cannot be read is removed: nobody can tell any more what its bytes should be. Raises DiskFull, CacheError.
+        What does not pass is removed, and so is what cannot be read: nobody can tell any more what its bytes should be.
+        Raises DiskFull, CacheError, OutputInvalid.
         """
         try:
             for file in entry.files:
                 if file.crc32c == UNKNOWN:
+                    look(file.path)
                     file.crc32c = crc32c_of_file(file.path)
+        except OutputInvalid:
+            self.remove_quietly(entry)
+            raise
         except OSError as error:
             self.remove_quietly(entry)
             raise self._not_kept(entry, error) from error

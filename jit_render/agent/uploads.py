@@ -21,14 +21,14 @@ from jit_render.agent.answers import as_known
 from jit_render.agent.aside import Aside
 from jit_render.agent.attempts import Ledger
 from jit_render.agent.commit import commit
-from jit_render.agent.entry import UNKNOWN, Entry, SpoolFile
+from jit_render.agent.entry import Entry, SpoolFile
 from jit_render.agent.outputs import check_whole, is_link_to
 from jit_render.agent.settings import AgentSettings
 from jit_render.agent.spool import Spool
 from jit_render.agent.winning import bring_to_bucket, is_same
 from jit_render.cache import NodeCache
 from jit_render.model.clock import Clock
-from jit_render.model.errors import CacheError, JitRenderError, OutputInvalid
+from jit_render.model.errors import CacheError, JitRenderError
 from jit_render.model.identity import ObjectInfo, ObjectUrl
 from jit_render.store.port import Store
 
@@ -189,10 +189,10 @@ class Uploads:
             wait = min(wait * 2, self._settings.retry_limit_seconds)
 
     async def _sum(self, pending: _Pending) -> bool:
-        """Whether the entry is summed. One that cannot be is gone, and its attempt is told."""
+        """Whether the entry is whole and summed. One that is not is gone, and its attempt is told."""
         entry = pending.entry
         try:
-            await asyncio.get_running_loop().run_in_executor(self._summing, self._look_and_sum, entry)
+            await asyncio.get_running_loop().run_in_executor(self._summing, self._spool.sum, entry, check_whole)
         except (JitRenderError, OSError) as error:
             self._aside.drop(entry, as_known(error))
             self._end(entry)
@@ -200,17 +200,6 @@ class Uploads:
         finally:
             pending.summed.set()
         return True
-
-    def _look_and_sum(self, entry: Entry) -> None:
-        """In a thread. The renderer was not kept waiting for a look at every chunk; without one nothing is uploaded."""
-        try:
-            for file in entry.files:
-                if file.crc32c == UNKNOWN:
-                    check_whole(file.path)
-        except OutputInvalid:
-            self._spool.remove_quietly(entry)
-            raise
-        self._spool.sum(entry)
 
     def _seal(self, entry: Entry) -> None:
         """In a thread. What cannot be sealed is uploaded all the same; only power must not fail before."""

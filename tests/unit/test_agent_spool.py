@@ -12,7 +12,7 @@ import pytest
 from jit_render.agent.attempts import AttemptKey
 from jit_render.agent.entry import UNKNOWN, Entry, SpoolFile
 from jit_render.agent.spool import Spool
-from jit_render.model.errors import CacheError, PermissionDenied
+from jit_render.model.errors import CacheError, OutputInvalid, PermissionDenied
 from jit_render.model.identity import ObjectUrl
 from jit_render.store.crc import crc32c_of_bytes
 
@@ -100,6 +100,25 @@ def test_what_cannot_be_read_is_removed(spool: Spool, output: Path) -> None:
 
     with pytest.raises(CacheError, match=r"a\.0001\.exr: its bytes cannot be kept"):
         spool.sum(taken)
+
+    assert not list(spool.folder.glob(f"{taken.name}*"))
+
+
+@pytest.mark.parametrize(
+    ("met", "told"), [(OSError(errno.EIO, "Input/output error"), CacheError), (OutputInvalid("a hole"), OutputInvalid)]
+)
+def test_what_does_not_pass_the_look_is_removed(
+    spool: Spool, output: Path, met: Exception, told: type[Exception]
+) -> None:
+    taken = entry(output, crc32c=UNKNOWN)
+    spool.add(taken, [output])
+
+    def look(path: Path) -> None:
+        assert path.read_bytes() == b"pixels"
+        raise met
+
+    with pytest.raises(told):
+        spool.sum(taken, look)
 
     assert not list(spool.folder.glob(f"{taken.name}*"))
 
