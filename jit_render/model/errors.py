@@ -99,7 +99,7 @@ class Undecided(UsageError):
     def __init__(
         self, message: str, *, text: str = "", node: str = "", knob: str = "", line: int | None = None
     ) -> None:
-        super().__init__(message)
+        super().__init__(" ".join(message.split()))  # it holds pieces of a script, which may hold line ends
         self.text = text
         self.node = node
         self.knob = knob

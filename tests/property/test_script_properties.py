@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jit_render.model.errors import ScriptError, Undecided
@@ -218,6 +218,7 @@ MEANT = st.lists(
 
 
 @given(MEANT)
+@example("[\\nuke.script_directory()]")
 @settings(max_examples=600, deadline=None)
 def test_any_value_is_told_or_undecided(value: str) -> None:
     blur = Node("Blur", "B", 3, {"size": value, "name": "B", "other": "{" + value + "}"})
