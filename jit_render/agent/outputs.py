@@ -1,10 +1,10 @@
 """Who may write which output, and how a written one becomes durable.
 
 A frame's outputs are real files at their places in the job's view until they are published. Publishing
-checks that each is whole, takes it into the spool (see spool.py), and only then answers: from that
-moment a kill of any process on this node costs nothing. It touches no pixels: the renderer waits for it. The place then
-holds a symlink, so that a later Read
-of this job's own output finds it with no special case.
+checks that each was written to its end, takes it into the spool (see spool.py), and only then answers: from that
+moment a kill of any process on this node costs nothing. It touches no pixels: the renderer waits for it. (Whether all
+between the ends is there is looked at before the upload.) The place then holds a symlink, so that a later Read of this
+job's own output finds it with no special case.
 
 A write lease belongs to a connection and covers one place of one job. It keeps a second process from writing
 the same file, and everybody else from reading it half-written. It ends with the publishing, with the
@@ -218,7 +218,7 @@ def _draft(publication: Publication, group: _Group, places: dict[ObjectUrl, Path
 
 
 def _check(url: ObjectUrl, place: Path) -> None:
-    """Raises OutputInvalid for an output that is not whole."""
+    """Raises OutputInvalid for an output that its writer did not end."""
     if not _is_file(place):
         raise OutputInvalid(f"{url} was not written though files of the same frame were; render the frame again.")
     check_whole(place, check_exr_ended)  # the rest is looked at before the upload: a renderer waits (0091)
