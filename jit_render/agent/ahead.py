@@ -73,6 +73,7 @@ class Ahead:
     learned: tuple[int | None, frozenset[ObjectUrl]] = (None, frozenset())
     """The frame that told the habits, and what it read unplanned."""
     goal: Sequence[int] = ()
+    """The frames to fetch for now: another object for each round."""
     running: asyncio.Task[None] | None = None
 
     def asked(self, info: ObjectInfo, *, hit: bool, fetched_bytes: int) -> None:
@@ -150,24 +151,31 @@ class Prefetcher:
             task.cancel()
 
     def _aim(self, ahead: Ahead, frames: Sequence[int]) -> None:
-        ahead.goal = frames[: self._lookahead]
+        ahead.goal = list(frames[: self._lookahead])
         if ahead.job.planned is None or self._stopped or not ahead.goal:
             return
         if ahead.running is None or ahead.running.done():
             ahead.running = asyncio.ensure_future(self._run(ahead))
 
     async def _run(self, ahead: Ahead) -> None:
-        """Frame by frame, until there is no more to do or no more room."""
-        done: set[int] = set()
+        """Round by round, a goal each, until there is no more to do or no more room."""
+        goal: Sequence[int] = ()
         try:
-            while (frame := next((frame for frame in ahead.goal if frame not in done), None)) is not None:
-                done.add(frame)
-                for info in await self._wanted(ahead, frame):
-                    await self._fetch(ahead, info)
+            while ahead.goal is not goal:
+                goal = ahead.goal
+                await self._round(ahead, goal)
         except PrefetchSkipped as error:
             LOG.debug("%s", error)
         except (JitRenderError, OSError) as error:
             LOG.debug("nothing is fetched ahead: %s", error)  # whoever needs it will be told
+
+    async def _round(self, ahead: Ahead, goal: Sequence[int]) -> None:
+        """Frame by frame, for as long as `goal` is what to do."""
+        for frame in goal:
+            for info in await self._wanted(ahead, frame):
+                await self._fetch(ahead, info, goal)
+                if ahead.goal is not goal:
+                    return
 
     async def _wanted(self, ahead: Ahead, frame: int) -> list[ObjectInfo]:
         assert ahead.job.planned is not None
@@ -188,13 +196,16 @@ class Prefetcher:
         except ObjectNotFound:
             return None
 
-    async def _fetch(self, ahead: Ahead, info: ObjectInfo) -> None:
+    async def _fetch(self, ahead: Ahead, info: ObjectInfo, goal: Sequence[int]) -> None:
         """Have `info` fetched; waits for a slot and not for the bytes."""
         if self._cache.has(info.id):
             return
         await self._slots.acquire()
+        if ahead.goal is not goal:
+            self._slots.release()  # no room, or the renderer went on: the next round settles what comes first
+            return
         ahead.unasked[info.id] = None
-        task = asyncio.ensure_future(self._carry(ahead, info))
+        task = asyncio.ensure_future(self._carry(ahead, info, goal))
         self._fetching.add(task)
         task.add_done_callback(self._landed)
 
@@ -202,13 +213,13 @@ class Prefetcher:
         self._slots.release()
         self._fetching.discard(task)
 
-    async def _carry(self, ahead: Ahead, info: ObjectInfo) -> None:
+    async def _carry(self, ahead: Ahead, info: ObjectInfo, goal: Sequence[int]) -> None:
         try:
             got = await self._cache.acquire("", info, Priority.PREFETCH)
         except (JitRenderError, OSError) as error:
             LOG.debug("prefetch of %s: %s", info.id, error)
             ahead.unasked.pop(info.id, None)
-            if isinstance(error, PrefetchSkipped):
+            if isinstance(error, PrefetchSkipped) and ahead.goal is goal:
                 ahead.goal = ()
             return
         ahead.tally.bytes_fetched += got.fetched_bytes

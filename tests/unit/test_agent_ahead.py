@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,16 +12,17 @@ from jit_render.agent.ahead import Ahead, Prefetcher
 from jit_render.agent.attempts import AttemptKey, Tally
 from jit_render.agent.jobs import Job
 from jit_render.agent.planned import PlannedInputs
-from jit_render.cache import NodeCache
+from jit_render.cache import Acquired, NodeCache, Priority
 from jit_render.farm.pinning import put_manifest
-from jit_render.model.identity import ObjectInfo, ObjectUrl
+from jit_render.model.errors import PrefetchSkipped
+from jit_render.model.identity import ObjectId, ObjectInfo, ObjectUrl
 from jit_render.model.job import JobPaths
 from jit_render.model.manifest import Manifest
 from jit_render.model.pathmap import PathMap
 from jit_render.model.script_place import script_place
 from jit_render.model.settings import StoreSettings
 from jit_render.store import ABSENT, Store, open_store
-from jit_render.testing.cache_house import CacheHouse, run, until
+from jit_render.testing.cache_house import CacheHouse, run, turns, until
 
 FRAMES = range(1, 9)
 PLATE_BYTES = 100
@@ -51,7 +53,7 @@ class Bench:
         self.paths = paths
         self.tally = Tally()
 
-    def begin(self, cache: NodeCache) -> tuple[Prefetcher, Ahead]:
+    def begin(self, cache: NodeCache | NarrowCache) -> tuple[Prefetcher, Ahead]:
         async def look(_job: Job, _url: ObjectUrl) -> ObjectInfo:
             raise AssertionError("everything is planned")
 
@@ -62,8 +64,30 @@ class Bench:
         prefetcher = Prefetcher(cache, look, lookahead=self.lookahead, width=2)
         return prefetcher, prefetcher.of(AttemptKey("j", 0, 1), job, self.tally)
 
+    def plates(self, asked: list[ObjectId]) -> list[int]:
+        return [frame for asked_id in asked for frame, info in self.infos.items() if info.id == asked_id]
+
     def here(self, cache: NodeCache) -> list[int]:
         return [frame for frame, info in self.infos.items() if cache.has(info.id)]
+
+
+class NarrowCache:
+    """A cache that answers for some objects only when it is told to, and has no room for some of them."""
+
+    def __init__(self, cache: NodeCache, full_for: ObjectInfo, *slow: ObjectInfo) -> None:
+        self._cache = cache
+        self._full_for = full_for.id
+        self.answers = {info.id: asyncio.Event() for info in slow}
+        self.asked: list[ObjectId] = []
+        self.has, self.view = cache.has, cache.view
+
+    async def acquire(self, holder: str, info: ObjectInfo, priority: Priority) -> Acquired:
+        self.asked.append(info.id)
+        if info.id in self.answers:
+            await self.answers[info.id].wait()
+        if info.id == self._full_for:
+            raise PrefetchSkipped("no room")
+        return await self._cache.acquire(holder, info, priority)
 
 
 @pytest.fixture
@@ -107,6 +131,45 @@ def test_it_stops_where_its_share_of_the_cache_is_used_and_goes_on_when_frames_h
             await until(lambda: 3 in bench.here(cache))
             assert bench.tally.prefetch_useful == 1
             assert held.path.read_bytes() == bytes([8]) * PLATE_BYTES
+
+    run(body())
+
+
+def test_what_waited_for_its_turn_is_not_begun_after_there_was_no_room(tmp_path, store, threads):
+    bench = Bench(store, tmp_path, threads, limit=100_000, lookahead=8)
+
+    async def body() -> None:
+        async with bench.house.cache() as cache:
+            second = bench.infos[2]
+            narrow = NarrowCache(cache, bench.infos[3], second)
+            prefetcher, ahead = bench.begin(narrow)
+            prefetcher.first(ahead)
+            await until(ahead.running.done)
+            assert bench.plates(narrow.asked) == [1, 2, 3], "4 would take the room that 3 must have first"
+            narrow.answers[second.id].set()
+            await until(lambda: bench.here(cache) == [1, 2])
+            await turns()
+            assert bench.plates(narrow.asked) == [1, 2, 3]
+
+    run(body())
+
+
+def test_a_late_answer_that_there_was_no_room_does_not_end_what_is_fetched_for_the_next_frame(tmp_path, store, threads):
+    bench = Bench(store, tmp_path, threads, limit=100_000, lookahead=4)
+
+    async def body() -> None:
+        async with bench.house.cache() as cache:
+            third, fifth = bench.infos[3], bench.infos[5]
+            narrow = NarrowCache(cache, third, third, fifth)
+            prefetcher, ahead = bench.begin(narrow)
+            prefetcher.first(ahead)
+            await until(lambda: bench.here(cache) == [1, 2, 4] and ahead.running.done())
+            prefetcher.begun(ahead, 3)
+            await until(lambda: bench.plates(narrow.asked) == [1, 2, 3, 4, 5])
+            narrow.answers[third.id].set()
+            await until(lambda: 7 in bench.here(cache))
+            narrow.answers[fifth.id].set()
+            await until(lambda: bench.here(cache) == [1, 2, 4, 5, 6, 7])
 
     run(body())
 
