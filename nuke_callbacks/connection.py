@@ -3,7 +3,8 @@
 The reply about a cached object takes the agent less time than the system takes to wake a process that sleeps. So the
 client looks for it without sleeping for a fraction of a millisecond, and only then waits. (Measured on two virtual
 cores: half the time at the median, a fifth at the 99th percentile.) Where many clients are awake at once they keep the
-agent itself from running; so one that waited in vain sleeps at once in its next calls, twice as many each time.
+agent itself from running; so one that waited in vain sleeps at once in its next calls, twice as many each time up to a
+few dozen: two sides that sleep take longer than either waits, so without a new attempt it would stay so.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from nuke_callbacks import wire
 
 _CHUNK = 256 * 1024
 _AWAKE_SECONDS = 0.0004
-_MOST_ASLEEP = 256
+_MOST_ASLEEP = 32
 
 
 class AgentFailure(Exception):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from jit_render.agent.awake import AwakeSelector
 from jit_render.agent.launch import FAILURE_PREFIX, socket_path
 from jit_render.agent.notice import NoticeWatch
 from jit_render.agent.settings import AgentSettings
@@ -38,7 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)  # nothing in the cache is anybody else's business
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
-        asyncio.run(_serve(_settings(arguments)))
+        settings, selector = _settings(arguments), AwakeSelector()
+        with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+            runner.run(_serve(settings, selector))
         code = 0
     except JitRenderError as error:
         print(f"{FAILURE_PREFIX}{error.kind}: {error}", file=sys.stderr, flush=True)  # noqa: T201 - for who waits
@@ -50,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-async def _serve(settings: AgentSettings) -> None:
+async def _serve(settings: AgentSettings, selector: AwakeSelector) -> None:
     from jit_render.agent.node import Node
     from jit_render.agent.server import Server
     from jit_render.store import open_store
@@ -61,7 +64,7 @@ async def _serve(settings: AgentSettings) -> None:
     gc.set_threshold(20_000, 20, 20)  # thousands of names in one request make objects that live, not garbage
     loop = asyncio.get_running_loop()
     with NoticeWatch(lambda: _on_notice(loop, node)):
-        await Server(node).run()
+        await Server(node, selector.stay_awake).run()
 
 
 def _on_notice(loop: asyncio.AbstractEventLoop, node: Node) -> None:

@@ -37,6 +37,8 @@ class Owner(Protocol):
     """Who wants to know about connections."""
 
     node: Node
+    answered: Callable[[], None]
+    """To be told when a request was answered at once: the next one may follow."""
 
     def opened(self, connection: Connection) -> int:
         """A number for the new session."""
@@ -204,6 +206,7 @@ class Connection:
         if reply is None:
             return False
         self._writer.write(wire.encode({"id": message.get("id"), "ok": True, **reply}))
+        self._owner.answered()
         return True
 
     async def _slowly(self, session: Session, message: Message) -> Reply | None:

@@ -28,8 +28,9 @@ _BACKLOG = 1024
 class Server:
     """One socket, its connections, and the reasons to end."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, answered: Callable[[], None]) -> None:
         self.node = node
+        self.answered = answered
         self._settings = node.settings
         self._connections: dict[Connection, asyncio.Task[None]] = {}
         self._numbers = 0
