@@ -22,7 +22,7 @@ from jit_render.model.identity import ObjectInfo
 from nuke_callbacks.client import Client
 
 OURS = "jit-render"
-_PARALLEL = {"large": "8", "small": "50", "far": "50", "tls": "8", "huge": "1"}
+_PARALLEL = {"large": "8", "small": "50", "far": "50", "tls": "8", "huge": "1", "pieces": "8"}
 _MOUNT_SECONDS = 20.0
 _LONGEST_SECONDS = 300.0
 _NO_GRPC = {"GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}  # it would ask an endpoint that nginx does not serve
