@@ -13,6 +13,7 @@ writing never is. What is nowhere is answered with its place, because Nuke may b
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -29,8 +30,8 @@ from jit_render.agent.scope import Scope
 from jit_render.agent.uploads import Uploads
 from jit_render.cache import NodeCache, Priority
 from jit_render.model.clock import Clock
-from jit_render.model.errors import GenerationGone, JitRenderError, ObjectNotFound
-from jit_render.model.identity import ObjectId, ObjectInfo, ObjectUrl
+from jit_render.model.errors import CacheError, GenerationGone, JitRenderError, ObjectNotFound
+from jit_render.model.identity import ObjectInfo, ObjectUrl
 from jit_render.store.port import Store
 
 LOG = logging.getLogger(__name__)
@@ -106,22 +107,44 @@ class Resolver:
             return answers.failed(name, error, url)
 
     async def ensure(self, asker: Asker, wanted: Sequence[tuple[str, str]]) -> list[Answer]:
-        """All of `wanted` (name, on_error) at once; in order."""
-        self._look_up(asker, [name for name, _ in wanted])
-        folders = siblings.Folders(self._store, self._threads)
-        return list(await asyncio.gather(*(self._ensure_one(asker, folders, *each) for each in wanted)))
+        """All of `wanted` (name, on_error) at once; in order.
 
-    def _look_up(self, asker: Asker, names: list[str]) -> None:
-        known: list[ObjectId] = []
-        for name in names:
-            try:
-                located = asker.job.locate(name)
-                info = self._known(asker, located.url) if located is not None and located.mode == "read" else None
-            except (JitRenderError, OSError):
-                continue  # said when it is asked for
-            if info is not None:
-                known.append(info.id)
-        self._cache.look_up(known)
+        What only has to be fetched is begun here and now, so that one after the other can be waited for; whatever has
+        to be looked at first is a task of its own.
+        """
+        folders = siblings.Folders(self._store, self._threads)
+        holder, infos = asker.scope.holder, self._look_up(asker, [name for name, _ in wanted])
+        known = [info for info in infos if info is not None]
+        others = [each for each, info in zip(wanted, infos, strict=True) if info is None]
+        looking = asyncio.gather(*(self._ensure_one(asker, folders, *each) for each in others))
+        try:
+            with contextlib.suppress(CacheError):  # said of each
+                for info in known:
+                    self._cache.begin(holder, info)
+            settled = zip(wanted, infos, strict=True)
+            found = [None if info is None else await self._ensure_one(asker, folders, *each) for each, info in settled]
+            looked = iter(await looking)
+        except BaseException:
+            looking.cancel()
+            await asyncio.wait({looking})
+            raise
+        finally:
+            self._cache.give_up(holder, known)
+        return [next(looked) if answer is None else answer for answer in found]
+
+    def _look_up(self, asker: Asker, names: list[str]) -> list[ObjectInfo | None]:
+        """The version of each that is settled, all of which the index has been asked for then."""
+        infos = [self._settled(asker, name) for name in names]
+        self._cache.look_up([info.id for info in infos if info is not None])
+        return infos
+
+    def _settled(self, asker: Asker, name: str) -> ObjectInfo | None:
+        try:
+            located = asker.job.locate(name)
+            is_input = located is not None and located.mode == "read" and located.is_single
+            return self._known(asker, located.url) if located is not None and is_input else None
+        except (JitRenderError, OSError):
+            return None  # said when it is asked for
 
     async def _ensure_one(self, asker: Asker, folders: siblings.Folders, name: str, on_error: str) -> Answer:
         answer = await self.resolve(asker, name, must_exist=True)

@@ -26,7 +26,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from jit_render.cache import files
 from jit_render.cache.adopting import Adopter
 from jit_render.cache.carrier import Carrier
 from jit_render.cache.eviction import Space
-from jit_render.cache.fetch import Fetches, Flight
+from jit_render.cache.fetch import Fetches, Flight, Waiter
 from jit_render.cache.health import DiskHealth
 from jit_render.cache.index import Entry
 from jit_render.cache.layout import Layout, take_lock, this_boot
@@ -106,6 +106,8 @@ class NodeCache:
         self._closing = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
         self._reconciling: asyncio.Task[None] | None = None
+        self._begun: dict[tuple[str, str], tuple[Waiter, bool, float]] = {}
+        """By holder and digest: what was begun for whoever will `acquire` it, and when."""
         self._hits = 0
         self._misses = 0
         self._quarantined = 0
@@ -140,8 +142,12 @@ class NodeCache:
             self._rereading = asyncio.create_task(self._lazy.run())
 
     def lease_cached(self, holder: str, object_id: ObjectId) -> Path | None:
-        """The object for `holder`, if it is here and can be believed without reading it. Never waits."""
-        path = self._lease(holder, object_id.digest)
+        """The object for `holder`, if it is here and can be believed without reading it. Never waits.
+
+        Not what `begin` has begun for it: that came for its sake.
+        """
+        digest = object_id.digest
+        path = None if self._begun and (holder, digest) in self._begun else self._lease(holder, digest)
         if path is not None:
             self._hits += 1
         return path
@@ -155,6 +161,28 @@ class NodeCache:
         digest = object_id.digest
         entry = self._index.get(digest)
         return (entry is not None and entry.boot == self._boot) or digest in self._fetches.flights
+
+    def begin(self, holder: str, info: ObjectInfo) -> None:
+        """Set out for the object, unless it is here: `acquire` by the same holder takes that up.
+
+        For many objects that one caller then acquires one after the other. What it does not acquire it must `give_up`.
+        Raises CacheError once the cache is closed.
+        """
+        digest = info.id.digest
+        entry = self._index.get(digest)
+        if (holder, digest) not in self._begun and (entry is None or entry.boot != self._boot):
+            began = self._clock.monotonic()
+            self._begun[holder, digest] = (*self._fetches.join(info, holder, Priority.DEMAND), began)
+
+    def give_up(self, holder: str, infos: Iterable[ObjectInfo]) -> None:
+        """Nobody will acquire these, if they were begun and are not acquired yet."""
+        for digest in [info.id.digest for info in infos]:
+            begun = self._begun.pop((holder, digest), None)
+            if begun is not None:
+                waiter = begun[0]
+                if not waiter.future.cancel():
+                    waiter.future.exception()  # seen, and nobody's
+                self._fetches.leave(digest, waiter)
 
     async def acquire(self, holder: str, info: ObjectInfo, priority: Priority = Priority.DEMAND) -> Acquired:
         """Bring the object here if it is not, and lease it for `holder` until `release`; ``""`` leases nothing.
@@ -171,16 +199,17 @@ class NodeCache:
         return got
 
     async def _acquire(self, holder: str, info: ObjectInfo, priority: Priority) -> Acquired:
-        began = self._clock.monotonic()
         digest = info.id.digest
+        waiter, leads, began = self._begun.pop((holder, digest), None) or (None, False, self._clock.monotonic())
         for election in range(1, ELECTIONS + 1):
-            path = self._lease(holder, digest) if self._agrees(digest, info) else None
-            if path is not None:
-                self._hits += 1
-                return Acquired(str(path), True, self._clock.monotonic() - began, 0)
-            if priority is Priority.PREFETCH and self._fetches.waiting() >= MOST_PREFETCHES:
-                raise PrefetchSkipped(f"{info.id}: not prefetched, {MOST_PREFETCHES} others wait already.")
-            waiter, leads = self._fetches.join(info, holder, priority)
+            if waiter is None:
+                path = self._lease(holder, digest) if self._agrees(digest, info) else None
+                if path is not None:
+                    self._hits += 1
+                    return Acquired(str(path), True, self._clock.monotonic() - began, 0)
+                if priority is Priority.PREFETCH and self._fetches.waiting() >= MOST_PREFETCHES:
+                    raise PrefetchSkipped(f"{info.id}: not prefetched, {MOST_PREFETCHES} others wait already.")
+                waiter, leads = self._fetches.join(info, holder, priority)
             try:
                 landing = await waiter.future
             except asyncio.CancelledError:
@@ -189,6 +218,7 @@ class NodeCache:
             except (TransientStoreError, PrefetchSkipped):
                 if leads or election == ELECTIONS:
                     raise
+                waiter = None
                 continue
             self._hits, self._misses = self._hits + landing.hit, self._misses + (not landing.hit)
             return Acquired(

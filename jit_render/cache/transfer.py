@@ -111,7 +111,7 @@ class Transfer:
         return value
 
     def begin(self) -> None:
-        self._descriptor = os.open(self.temporary, _OPEN_NEW, 0o600)
+        self._descriptor = os.open(self.temporary, _OPEN_NEW, 0o444)  # for all but this descriptor
 
     def part(self, start: int, end: int) -> int:
         """Fetch ``start:end`` into its place; gives that part's crc32c."""
@@ -148,7 +148,6 @@ class Transfer:
 
     def publish(self) -> None:
         """Give the file its name."""
-        os.fchmod(self._descriptor, 0o444)
         self.gate.publish(self.temporary, self.final)
         self._published = True
 

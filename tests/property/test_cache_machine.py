@@ -78,6 +78,31 @@ class CacheMachine(RuleBasedStateMachine):
             if holder:
                 self.held.setdefault(holder, {})[info.id] = got.path
 
+    @rule(names=st.lists(NAMES, max_size=4), holder=HOLDERS, patience=st.integers(0, 4))
+    def acquire_many(self, names, holder, patience):
+        """Begun together, acquired one after the other, and after `patience` of them given up."""
+        infos = [self.live[name] for name in names if name in self.live]
+
+        async def ask():
+            for info in infos:
+                self.cache.begin(holder, info)
+            try:
+                for info in infos[:patience]:
+                    asked = asyncio.create_task(self.cache.acquire(holder, info))
+                    await until(lambda asked=asked: asked.done() or bool(self.cache._fetches.parked))
+                    asked.cancel()
+                    await asyncio.gather(asked, return_exceptions=True)
+            finally:
+                self.cache.give_up(holder, infos)
+            await until(lambda: not self.cache._fetches.flights)
+
+        self.do(ask())
+        assert not self.cache._begun
+        for info in infos:  # what was on its way when it was given up may have come for its holder before
+            if info.id.digest in self.cache._leases._held.get(holder, {}):
+                path = self.cache.lease_cached(holder, info.id)
+                self.held.setdefault(holder, {})[info.id] = path
+
     @rule(name=NAMES, holder=HOLDERS)
     def lease_cached(self, name, holder):
         info = self.live.get(name)

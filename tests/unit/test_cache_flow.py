@@ -178,6 +178,69 @@ def test_a_holder_that_ends_gets_nothing_afterwards(house, store):
     run(body())
 
 
+def test_what_was_begun_together_is_fetched_together_and_acquired_one_after_the_other(house, store):
+    infos = [store.put(f"gs://show/{number}", b"%d" % number) for number in range(3)]
+    store.gate.clear()
+
+    async def body():
+        async with house.cache() as cache:
+            await_it = [*infos, infos[0]]
+            for info in await_it:
+                cache.begin("s", info)
+            await until(lambda: len(store.order) == 3)
+            store.gate.set()
+            await until(lambda: cache.stats().entries == 3)
+            assert cache.stats().leased_entries == 3, "it came for its holder, who has only not taken it yet"
+            assert cache.lease_cached("s", infos[1].id) is None, "that would make a hit of a fetch"
+            got = [await cache.acquire("s", info) for info in await_it]
+            cache.give_up("s", infos)
+            assert (cache.stats().hits, cache.stats().misses) == (1, 3)
+            return got
+
+    got = run(body())
+    assert [acquired.path.read_bytes() for acquired in got] == [b"0", b"1", b"2", b"0"]
+    assert [(acquired.hit, acquired.fetched_bytes) for acquired in got] == [(False, 1)] * 3 + [(True, 0)]
+
+
+def test_what_was_begun_and_given_up_is_not_fetched_any_more(tmp_path, store):
+    house = CacheHouse(tmp_path / "cache", store, fetchers=1)
+    infos = [store.put(f"gs://show/{number}", b"x") for number in range(3)]
+    store.failures = [TransientStoreError("down")]
+    store.gate.clear()
+
+    async def body():
+        async with house.cache() as cache:
+            for info in infos:
+                cache.begin("s", info)
+            await until(lambda: len(store.order) == 1)
+            cache.give_up("s", infos)
+            store.gate.set()
+            await until(lambda: not cache.stats().fetches_running)
+            assert (cache.stats().fetches_queued, cache.stats().leased_entries) == (0, 0)
+            assert (await cache.acquire("s", infos[2])).path.read_bytes() == b"x"
+
+    run(body())
+    assert store.order == [infos[0].id, infos[2].id]
+
+
+def test_what_was_begun_by_one_that_leads_and_one_that_follows_fails_as_it_would_have(house, store):
+    info = store.put("gs://show/a.exr", b"x")
+    store.failures = [TransientStoreError("the network had a moment")]
+    store.gate.clear()
+
+    async def body():
+        async with house.cache() as cache:
+            for holder in ("first", "second"):
+                cache.begin(holder, info)
+            store.gate.set()
+            await until(lambda: not cache.stats().fetches_running)
+            with pytest.raises(TransientStoreError):
+                await cache.acquire("first", info)
+            return await cache.acquire("second", info)
+
+    assert run(body()).path.read_bytes() == b"x"
+
+
 def test_a_demand_goes_before_prefetches_and_promotes_the_one_it_wants(tmp_path, store):
     house = CacheHouse(tmp_path / "cache", store, fetchers=1)
     infos = [store.put(f"gs://show/{number}", b"%d" % number) for number in range(6)]
