@@ -22,6 +22,8 @@ _ELSEWHERE: dict[tuple[str, str], tuple[str, str | float]] = {
     ("resolve", "held_p99"): ("raw/held_us/*/p99", "targets/held_p99_us"),
     ("resolve", "socket"): ("raw/socket_us/*/median", "targets/socket_us"),
     ("resolve", "clients"): ("ratios/clients_16_to_1", "targets/clients_16_to_1"),
+    ("warm", "after_frame_median"): ("raw/after_frame_ms/median", "targets/after_frame_ms"),
+    ("warm", "after_frame_longest"): ("raw/after_frame_ms/longest", "targets/after_frame_ms"),
     ("plan", "seconds"): ("raw/*/plan_seconds", "targets/plan_seconds"),
     ("plan", "parse"): ("large_parse/seconds", "targets/parse_seconds"),
     ("plan", "memory"): ("raw/*/peak_bytes", "targets/peak_bytes"),
